@@ -1,0 +1,39 @@
+# `make train` and `make test` need nothing but Python 3.11 or later with pip: they make a virtual
+# environment in .venv and install what they use.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+PY := $(VENV)/bin/python
+
+.PHONY: help train test lint clean
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+train: $(VENV)/.train  ## train on MNIST; ARGS="--epochs 5 --seed 1" and the like are handed on
+	$(PY) -m ramnp.train $(ARGS)
+
+test: $(VENV)/.test  ## run all tests; ARGS="-k sensor" and the like are handed on
+	$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.test  ## check format and style
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+clean:  ## remove the virtual environment
+	rm -rf $(VENV)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or later is needed; choose one with: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.train: $(VENV)/.python pyproject.toml
+	$(PY) -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.python pyproject.toml
+	$(PY) -m pip install --quiet -e '.[test]'
+	touch $@

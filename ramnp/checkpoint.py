@@ -1,0 +1,143 @@
+"""Checkpoints: one .npz with parameters, optimizer, configuration and epoch.
+
+The random state needs no place in it: every epoch's random numbers are made from (seed, purpose, epoch).
+
+| key                | content                                              |
+|--------------------|------------------------------------------------------|
+| `meta`             | UTF-8 bytes of a JSON object, see `Checkpoint`       |
+| `parameter/<name>` | one parameter                                        |
+| `optimizer/<name>` | one vector of the optimizer; absent in `best.npz`    |
+
+A file is written beside its final place and renamed, so a killed run leaves the old one whole. Reading
+never unpickles.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ramnp.backend import NUMPY, Backend
+from ramnp.config import Config
+from ramnp.errors import CheckpointError, UsageError
+from ramnp.model import RecurrentAttentionModel
+
+FORMAT = "ramnp-1"
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        config: the configuration of the run.
+        image_shape: (H, W, C) of its images.
+        classes: A.
+        epoch: finished epochs.
+        best: {"epoch": ..., "error": ...} of the best epoch by validation error so far, or None.
+        seconds: training time so far.
+        parameters, optimizer: arrays by name.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    classes: int
+    epoch: int
+    best: dict[str, float] | None
+    seconds: float
+    parameters: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+
+    def model(self, backend: Backend = NUMPY) -> RecurrentAttentionModel:
+        """The model with these parameters."""
+        model = RecurrentAttentionModel(self.config, self.image_shape, self.classes, backend, self.config.seed)
+        self.restore(model)
+        return model
+
+    def restore(self, model: RecurrentAttentionModel) -> None:
+        """Copy the parameters into `model`.
+
+        Raises:
+            CheckpointError: the names or shapes are not those of the model.
+        """
+        if set(self.parameters) != set(model.parameters):
+            raise CheckpointError("the checkpoint's parameters are not those of its configuration")
+        for name, value in self.parameters.items():
+            if value.shape != model.parameters[name].shape:
+                raise CheckpointError(
+                    f"the checkpoint's {name} has shape {value.shape}, the model's {model.parameters[name].shape}"
+                )
+            model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Let `write` fill a file beside `path`, then put it in the place of `path` in one step."""
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        with open(beside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint. An OSError, as from a full disk, leaves an older file as it was."""
+    meta = {
+        "format": FORMAT,
+        "config": checkpoint.config.to_json(),
+        "image_shape": list(checkpoint.image_shape),
+        "classes": checkpoint.classes,
+        "epoch": checkpoint.epoch,
+        "best": checkpoint.best,
+        "seconds": checkpoint.seconds,
+    }
+    arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
+    arrays |= {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
+    arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a checkpoint of ramnp.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no checkpoint {path}") from error
+    except Exception as error:  # a damaged zip archive raises a dozen kinds
+        raise CheckpointError(f"{path} is damaged or not a checkpoint ({_first_line(error)})") from error
+    try:
+        meta = json.loads(arrays["meta"].tobytes())
+        if meta["format"] != FORMAT:
+            raise CheckpointError(f"{path} has format {meta['format']!r}; this version reads {FORMAT!r}")
+        return Checkpoint(
+            config=Config.from_json(meta["config"]),
+            image_shape=tuple(meta["image_shape"]),
+            classes=meta["classes"],
+            epoch=meta["epoch"],
+            best=meta["best"],
+            seconds=meta["seconds"],
+            parameters=_below("parameter/", arrays),
+            optimizer=_below("optimizer/", arrays),
+        )
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of ramnp ({_first_line(error)})") from error
+
+
+def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,108 @@
+"""What the commands share: flags made from the configuration, and errors of one line."""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, describe, flag
+from ramnp.errors import OutputError, RamnpError, UsageError
+from ramnp.presets import DEFAULT, PRESETS
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations and reports an error in one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            word = message.removeprefix(prefix).split()[0].split("=")[0]
+            close = difflib.get_close_matches(word, self._option_string_actions, n=1)
+            message = f"unknown argument {word}" + (f"; did you mean {close[0]}?" if close else "")
+        self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def add_config_flags(parser: Parser) -> None:
+    """Add `--preset`, `--config`, and a flag for every field of `Config`.
+
+    Flags not given are absent from the parsed namespace, so that `chosen_config` can tell.
+    """
+    start = parser.add_argument_group("where to start from")
+    start.add_argument(
+        "--preset", choices=list(PRESETS), metavar="NAME", help=f"a row of the tables: {', '.join(PRESETS)} ({DEFAULT})"
+    )
+    start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
+    default = PRESETS[DEFAULT]
+    for group in (ModelConfig, LearningConfig, DataConfig):
+        section = parser.add_argument_group(group.__doc__)
+        for name, (kind, text) in describe(group).items():
+            options: dict[str, Any] = {"type": kind, "metavar": kind.__name__.upper()}
+            if get_origin(kind) is Literal:
+                options = {"choices": get_args(kind)}
+            text = f"{text} ({getattr(default, name)})"
+            section.add_argument(flag(name), default=argparse.SUPPRESS, help=text, **options)
+
+
+def chosen_config(arguments: argparse.Namespace) -> Config:
+    """The preset, then the file's values in its place, then the flags'.
+
+    Raises:
+        UsageError: the file cannot be read, or a value cannot be used.
+    """
+    config = PRESETS[arguments.preset or DEFAULT]
+    if arguments.config:
+        values = read_json(arguments.config)
+        values = values.get("config", values)
+        if arguments.preset:
+            values = {name: value for name, value in values.items() if name != "preset"}
+        config = Config.from_json(values, base=config)
+    return dataclasses.replace(config, **given_flags(arguments))
+
+
+def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The configuration fields that were set by a flag."""
+    fields = set(describe(Config)) - {"preset"}
+    return {name: value for name, value in vars(arguments).items() if name in fields}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} does not hold a JSON object")
+    return values
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+    """Exit with what `main` returns; turn errors into one line and their exit code."""
+    try:
+        sys.exit(main())
+    except RamnpError as error:
+        _fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
+    except OSError as error:
+        _fail(f"cannot read or write: {error}", OutputError.exit_code)
+
+
+def _fail(message: object, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,20 @@
+"""Data sets by name. A new one is one file with a `load` function, and one line here."""
+
+from collections.abc import Callable
+
+from ramnp.data import mnist
+from ramnp.data.source import DataSet
+
+DATASETS: dict[str, Callable[[int], DataSet]] = {
+    "mnist": mnist.load,
+}
+
+
+def load(name: str, validation: int = 0) -> DataSet:
+    """The data set called `name`, with its last `validation` training images held out.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        UsageError: there are not that many training images.
+    """
+    return DATASETS[name](validation)

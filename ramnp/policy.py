@@ -1,0 +1,105 @@
+"""The location policy: where to look next.
+
+    mu_t = squash(h_t W_mu + b_mu),      l_{t+1} ~ N(mu_t, std^2 I)
+
+with a fixed standard deviation `std`, in the units of l (paper, section 3.1, "Actions", and section 4).
+Between h_t and W_mu there may be one hidden layer, relu(h_t W_1 + b_1). Sampling cannot be
+differentiated; what can is the log-probability of the sample,
+
+    log pi(l | mu) = -|l - mu|^2 / (2 std^2) - log(2 pi std^2),     d log pi / d mu = (l - mu) / std^2.
+
+l here is the sample itself, which may lie outside [-1, 1]^2. The sensor looks at the sample clipped to
+the image: the clipped location has no density under the Gaussian, so its log-probability would be wrong.
+"""
+
+from math import log, pi
+from typing import Any
+
+import numpy as np
+
+from ramnp.backend import Array
+from ramnp.layers import Linear, relu, relu_backward, tanh, tanh_backward
+from ramnp.parameters import Part
+
+SQUASHES = ("tanh", "clip", "linear")
+
+
+class GaussianPolicy(Part):
+    """A Gaussian over locations, its mean a function of h_t.
+
+    Args:
+        units: N, width of h_t.
+        std: standard deviation, in units of l: the image is 2 wide.
+        squash: "tanh"; "clip" to [-1, 1], with no gradient where it clips; or "linear" for none.
+        hidden: width of the hidden layer, or 0 for none (the paper's policy).
+    """
+
+    def __init__(
+        self,
+        units: int,
+        std: float,
+        rng: np.random.Generator,
+        squash: str = "tanh",
+        hidden: int = 0,
+        xp: Any = np,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(xp, dtype)
+        self.std, self.squash, self.hidden_units = std, squash, hidden
+        self.parts = ("hidden", "mean") if hidden else ("mean",)
+        if hidden:
+            self.hidden = Linear(units, hidden, rng, np.sqrt(2), xp, dtype)
+        # A small gain: a new policy looks near the centre, where every mean has a gradient.
+        self.mean = Linear(hidden or units, 2, rng, 0.1, xp, dtype)
+
+    def buffers(self, *leading: int) -> tuple[Array, ...]:
+        """Room for what `forward` computes: the hidden layer where there is one, and mu."""
+        widths = (self.hidden_units, 2) if self.hidden_units else (2,)
+        return tuple(self.xp.empty((*leading, width), dtype=self.dtype) for width in widths)
+
+    def forward(self, h: Array, out: tuple[Array, ...] | None = None) -> tuple[Array, tuple[Array, ...]]:
+        """mu (rows, 2) from h (rows, N). The cache is (h, mu), or (h, hidden layer, mu)."""
+        *hidden, mu = self.buffers(len(h)) if out is None else out
+        x = h
+        if hidden:
+            x, _ = self.hidden.forward(h, out=hidden[0])
+            relu(x, out=x, xp=self.xp)
+        self.mean.forward(x, out=mu)
+        if self.squash == "tanh":
+            tanh(mu, out=mu, xp=self.xp)
+        elif self.squash == "clip":
+            self.xp.clip(mu, -1, 1, out=mu)
+        return mu, (h, *hidden, mu)
+
+    def backward(self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
+        """dh from dmu, or None where `input_gradient` is false.
+
+        Through the squash: da = dmu (1 - mu^2) for tanh; da = dmu where |mu| < 1, else 0, for clip.
+        """
+        h, *hidden, mu = cache
+        if self.squash == "tanh":
+            da = tanh_backward(dmu, mu)
+        elif self.squash == "clip":
+            da = dmu * (self.xp.abs(mu) < 1)
+        else:
+            da = dmu
+        if not hidden:
+            return self.mean.backward(da, h, input_gradient)
+        dx = self.mean.backward(da, hidden[0])
+        dx = relu_backward(dx, hidden[0], out=dx, xp=self.xp)
+        return self.hidden.backward(dx, h, input_gradient)
+
+    def sample(self, mu: Array, noise: Array, out: Array | None = None) -> Array:
+        """l = mu + std noise, with standard normal noise (rows, 2) handed in. Zeros give the mean."""
+        sample = self.xp.multiply(noise, self.std, out=out)
+        sample += mu
+        return sample
+
+    def log_prob(self, sample: Array, mu: Array) -> Array:
+        """log pi(l | mu), summed over the two coordinates: (...,) from (..., 2)."""
+        deviation = (sample - mu) / self.std
+        return -0.5 * (deviation * deviation).sum(axis=-1) - log(2 * pi * self.std**2)
+
+    def log_prob_backward(self, dlog_prob: Array, sample: Array, mu: Array) -> Array:
+        """dmu = dlog_prob (l - mu) / std^2. The sample is a constant."""
+        return dlog_prob[..., None] * (sample - mu) / self.std**2

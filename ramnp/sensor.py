@@ -1,0 +1,113 @@
+"""The glimpse sensor rho(x, l): what the network sees of an image x when it looks at l.
+
+K square patches centred on l, of sides g, 2g, 4g, ... pixels, each average-pooled to g x g: sharp in
+the middle, coarse around it (paper, section 3.1, "Glimpse Sensor", and figure 1A). Outside the image
+there are zeros.
+
+**How a location becomes a pixel**, said here and nowhere else. l = (x, y) lies in [-1, 1]^2; (-1, -1)
+is the top left corner of the image, (0, 0) its centre, x runs along the width. Pixel column j covers
+the interval [j, j + 1) of a ruler from 0 to W, on which l_x falls at
+
+    p = (l_x + 1) / 2 * W,
+
+and a patch of side s covers the s whole columns that start at floor(p - s / 2 + 1 / 2), which puts the
+patch's centre within half a pixel of p. Rows are the same with l_y and H.
+
+The sensor has no parameters, and a location is a sampled constant, so it has no backward pass.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ramnp.backend import Array
+from ramnp.errors import UsageError
+
+
+class Canvas(NamedTuple):
+    """Images inside a border of zeros, so that a patch never leaves the array.
+
+    Attributes:
+        pixels: (B, H + 2 margin, W + 2 margin, C); uint8 from 0 to 255, or floats.
+        margin: width of the border in pixels.
+    """
+
+    pixels: Array
+    margin: int
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images, the border left out."""
+        _, height, width, channels = self.pixels.shape
+        return height - 2 * self.margin, width - 2 * self.margin, channels
+
+
+def pad(images: Array, margin: int, xp: Any = np) -> Canvas:
+    """Copy images (B, H, W, C) onto canvases with a border of `margin` zeros."""
+    batch, height, width, channels = images.shape
+    shape = (batch, height + 2 * margin, width + 2 * margin, channels)
+    pixels = xp.zeros(shape, dtype=images.dtype)
+    pixels[:, margin : margin + height, margin : margin + width] = images
+    return Canvas(pixels, margin)
+
+
+def corner(location: Array, extent: int, side: int, xp: Any = np) -> Array:
+    """First pixel of a patch of `side` pixels centred on `location` in [-1, 1], along one axis."""
+    return xp.floor((location + 1) * (extent / 2) - side / 2 + 0.5).astype(np.int64)
+
+
+class GlimpseSensor:
+    """Crops and pools the K patches of every row at once.
+
+    Args:
+        patch: side g of the finest patch, in pixels.
+        scales: number K of patches; their sides are g, 2g, 4g, ...
+    """
+
+    def __init__(self, patch: int, scales: int, xp: Any = np, dtype: Any = np.float32) -> None:
+        self.patch = patch
+        self.scales = scales
+        self.sides = [patch << k for k in range(scales)]
+        self.margin = (self.sides[-1] + 1) // 2  # a patch centred on the image's edge sticks out this far
+        self.xp = xp
+        self.dtype = np.dtype(dtype)
+
+    def size(self, channels: int) -> int:
+        """D, the number of values one glimpse yields: K g g C."""
+        return self.scales * self.patch * self.patch * channels
+
+    def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
+        """rho: (R, D) from B canvases and locations (R, 2), with R a multiple of B.
+
+        Row r looks at image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are
+        scaled to [0, 1]. The D values of a row are ordered (scale, row, column, channel).
+
+        Raises:
+            UsageError: the canvas' border is too narrow, or R is not a multiple of B.
+        """
+        xp, pixels = self.xp, canvas.pixels
+        batch, padded_height, padded_width, channels = pixels.shape
+        height, width, _ = canvas.image_shape
+        rows = location.shape[0]
+        if canvas.margin < self.margin:
+            raise UsageError(f"the sensor needs a border of {self.margin} pixels, got {canvas.margin}")
+        if rows % batch:
+            raise UsageError(f"{rows} locations do not share {batch} images evenly")
+        if out is None:
+            out = xp.empty((rows, self.size(channels)), dtype=self.dtype)
+        patches = out.reshape(rows, self.scales, self.patch, self.patch, channels)
+        image = xp.arange(rows) % batch
+        for k, side in enumerate(self.sides):
+            left = corner(location[:, 0], width, side, xp) + canvas.margin
+            top = corner(location[:, 1], height, side, xp) + canvas.margin
+            # Where the patch starts in the flat pixels, and where its pixels lie relative to that.
+            start = ((image * padded_height + top) * padded_width + left) * channels
+            column = xp.arange(side * channels)
+            offset = (xp.arange(side)[:, None] * (padded_width * channels) + column).reshape(-1)
+            crop = pixels.reshape(-1).take(start[:, None] + offset)
+            factor = side // self.patch
+            blocks = crop.reshape(rows, self.patch, factor, self.patch, factor, channels)
+            patches[:, k] = blocks.mean(axis=(2, 4), dtype=self.dtype) if factor > 1 else blocks[:, :, 0, :, 0]
+        if pixels.dtype == np.uint8:
+            out *= 1 / 255
+        return out

@@ -1,0 +1,486 @@
+"""`python -m ramnp.train`: train a recurrent attention model, with a run folder as the result.
+
+| file             | content                                                                          |
+|------------------|----------------------------------------------------------------------------------|
+| config.json      | the resolved configuration, backend, versions, git revision                      |
+| metrics.jsonl    | a line an epoch: losses, reward, validation error, images/s, gradient norms      |
+| checkpoint.npz   | all that --resume needs                                                          |
+| best.npz         | weights of the best epoch by validation error (--validation 0: of the last)      |
+| result.json      | the three test errors of best.npz, in percent                                    |
+| curves.png       | learning curves                                                                  |
+| glimpses.png     | digits, where the network looked, and what it saw                                |
+
+Exit codes: 0 fine; 1 the training diverged; 2 usage; 3 backend, data or checkpoint missing or damaged;
+4 the results could not be written; 130 after Ctrl-C, with the last finished epoch saved.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import ramnp
+from ramnp import checkpoint, data
+from ramnp.backend import Array, Backend, get_backend
+from ramnp.checkpoint import Checkpoint, write_atomically
+from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
+from ramnp.config import Config, flag
+from ramnp.data.source import DataSet, Source
+from ramnp.errors import CheckpointError, DivergenceError, UsageError
+from ramnp.evaluate import evaluate
+from ramnp.model import RecurrentAttentionModel
+from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
+from ramnp.sensor import Canvas
+
+LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
+VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
+
+# Every stream of random numbers is made from (seed, purpose, epoch), so a resumed run draws the same ones.
+ORDER, LOCATIONS = 1, 2
+
+
+class Trainer:
+    """The model and the optimizer, and one training step.
+
+    Attributes:
+        totals: running sums over the steps since `reset`: losses by part, reward, gradient norms. They
+            stay on the backend until `means` fetches them.
+    """
+
+    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+        self.config, self.backend, self.xp = config, backend, backend.xp
+        self.model = RecurrentAttentionModel(config, image_shape, classes, backend, config.seed)
+        self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
+        self.storage = self.model.storage(config.batch_size * config.rollouts)
+        self.spans = self.model.parameters.spans()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the running sums anew."""
+        self.steps = 0
+        self.totals: Array = self.xp.zeros(4 + len(self.spans) + 1, dtype=np.float64)
+
+    def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
+        """Forward, backward, update: one batch, and nothing brought to the host."""
+        config, parameters = self.config, self.model.parameters
+        parameters.gradients.fill(0)
+        rollout = self.model.forward(canvas, randomness, out=self.storage)
+        loss = self.model.backward(rollout, labels, config.routing, config.policy_weight)
+        squares = [self.xp.dot(parameters.gradients[span], parameters.gradients[span]) for span in self.spans.values()]
+        norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
+        if config.clip:
+            clip_gradients(parameters, norms[-1], config.clip, self.xp)
+        self.optimizer.step(lr)
+        self.totals[:4] += self.xp.stack([loss.action, loss.policy, loss.baseline, loss.reward])
+        self.totals[4:] += norms
+        self.steps += 1
+
+    def means(self) -> dict[str, Any]:
+        """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
+        means = (self.backend.to_host(self.totals) / max(self.steps, 1)).tolist()
+        return {
+            "loss": dict(zip(("action", "policy", "baseline"), means[:3], strict=True)),
+            "reward": means[3],
+            "gradient_norm": dict(zip((*self.spans, "total"), means[4:], strict=True)),
+        }
+
+    def finite(self) -> bool:
+        """Whether all losses and gradients so far, and all parameters, are finite."""
+        healthy = self.xp.isfinite(self.totals).all() & self.xp.isfinite(self.model.parameters.values).all()
+        return bool(self.backend.to_host(healthy))
+
+    def checkpoint(self, epoch: int, best: dict[str, float] | None, seconds: float) -> Checkpoint:
+        """All that is needed to go on from here."""
+        host = self.backend.to_host
+        return Checkpoint(
+            config=self.config,
+            image_shape=self.model.image_shape,
+            classes=self.model.classes,
+            epoch=epoch,
+            best=best,
+            seconds=seconds,
+            parameters={name: host(self.model.parameters[name]) for name in self.model.parameters},
+            optimizer={name: host(getattr(self.optimizer, name)) for name in self.optimizer.state},
+        )
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: it does not fit.
+        """
+        saved.restore(self.model)
+        for name in self.optimizer.state:
+            mine = getattr(self.optimizer, name)
+            if name not in saved.optimizer or saved.optimizer[name].shape != mine.shape:
+                raise CheckpointError(f"the checkpoint holds no {name} that fits the {self.config.optimizer} optimizer")
+            theirs = saved.optimizer[name]
+            mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
+
+
+class Run:
+    """A run folder being filled, epoch by epoch.
+
+    Args:
+        config: what to train.
+        dataset: its data.
+        backend: where to train.
+        folder: the run folder, which exists.
+        limit_batches: train and evaluate on only so many batches an epoch.
+        quiet: print nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: DataSet,
+        backend: Backend,
+        folder: Path,
+        limit_batches: int | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.config, self.dataset, self.folder, self.quiet = config, dataset, folder, quiet
+        self.limit_batches = limit_batches
+        self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
+        margin = self.trainer.model.sensor.margin
+        self.train, self.validation, self.test = (
+            Source(split, backend, margin) for split in (dataset.train, dataset.validation, dataset.test)
+        )
+        self.steps_per_epoch = len(self.train) // config.batch_size
+        if not self.steps_per_epoch:
+            raise UsageError(f"--batch-size {config.batch_size} is more than the {len(self.train)} training images")
+        self.epoch = 0
+        self.best: dict[str, float] | None = None
+        self.seconds = 0.0
+        self.metrics: list[dict[str, Any]] = []
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress bar, unless quiet."""
+        if not self.quiet:
+            tqdm.write(text, file=sys.stdout)
+
+    def start(self) -> None:
+        """Write what a new run needs before its first epoch, so that it can be resumed from the very start."""
+        description = {"config": self.config.to_json(), "backend": self.trainer.backend.name} | provenance()
+        write_json(self.folder / "config.json", description)
+        self.save()
+
+    def resume(self) -> None:
+        """Take up a run folder after its last finished epoch.
+
+        Raises:
+            CheckpointError: its checkpoint is missing, damaged, or of another configuration.
+        """
+        saved = checkpoint.load(self.folder / "checkpoint.npz")
+        if dataclasses.replace(saved.config, epochs=self.config.epochs) != self.config:
+            name = next(
+                name for name, value in self.config.to_json().items()
+                if value != getattr(saved.config, name) and name != "epochs"
+            )  # fmt: skip
+            raise CheckpointError(
+                f"{self.folder}/checkpoint.npz belongs to another configuration: "
+                f"its {name} is {getattr(saved.config, name)!r}, not {getattr(self.config, name)!r}"
+            )
+        self.trainer.restore(saved)
+        self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
+        # Lines of an epoch that did not reach its checkpoint are written again.
+        self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
+        self.write_metrics()
+
+    def save(self) -> None:
+        """Write checkpoint.npz."""
+        checkpoint.save(
+            self.folder / "checkpoint.npz", self.trainer.checkpoint(self.epoch, self.best, self.seconds)
+        )
+
+    def write_metrics(self) -> None:
+        """Write metrics.jsonl."""
+        lines = "".join(json.dumps(line) + "\n" for line in self.metrics)
+        write_atomically(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
+
+    def fit(self) -> None:
+        """Train up to the last epoch, saving after each.
+
+        Raises:
+            DivergenceError: something is no longer finite; the last finished epoch stays saved.
+        """
+        config, size = self.config, self.config.batch_size
+        if config.schedule != "constant" and config.epochs != config.decay_epochs:
+            self.say(
+                f"note: the learning rate falls over {config.decay_epochs} epochs (--decay-epochs), "
+                f"and the run ends after {config.epochs} (--epochs)"
+            )
+        steps = min(self.steps_per_epoch, self.limit_batches or self.steps_per_epoch)
+        with tqdm(
+            total=config.epochs * steps * size,
+            initial=self.epoch * steps * size,
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=True if self.quiet else None,  # None: off where stderr is not a terminal
+        ) as bar:
+            while self.epoch < config.epochs:
+                self.fit_epoch(steps, bar)
+
+    def fit_epoch(self, steps: int, bar: tqdm) -> None:
+        """Train one epoch, validate, save."""
+        config, trainer, epoch = self.config, self.trainer, self.epoch + 1
+        started = time.perf_counter()
+        trainer.reset()
+        locations = np.random.default_rng([config.seed, LOCATIONS, epoch])
+        for step, (canvas, labels) in enumerate(self.batches(epoch, steps)):
+            lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
+            # NaN and infinity are looked for below; a warning for each would say less.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                trainer.step(canvas, labels, trainer.model.draw(locations, len(labels) * config.rollouts), lr)
+            bar.update(len(labels))
+            if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
+                self.check_finite(epoch)
+                means = trainer.means()
+                bar.set_postfix_str(f"epoch {epoch}/{config.epochs}, training error {100 - 100 * means['reward']:.1f}%")
+        trained = time.perf_counter() - started
+        errors = None
+        if len(self.validation):
+            errors = evaluate(trainer.model, self.validation, VALIDATION_ROLLOUTS, self.limit_batches)
+        self.seconds += time.perf_counter() - started
+        self.epoch = epoch
+        line = {"epoch": epoch, "lr": lr} | trainer.means()
+        line |= {"validation_error": errors, "images_per_second": round(steps * config.batch_size / trained, 1)}
+        self.metrics.append(line | {"seconds": round(self.seconds, 2)})
+        if errors is None or self.best is None or errors["averaged"] < self.best["error"]:
+            self.best = {"epoch": epoch, "error": errors["averaged"]} if errors else None
+            self.save_best()
+        self.write_metrics()
+        self.save()
+        validation = f"validation error {errors['averaged']:.2f} %  " if errors else ""
+        self.say(
+            f"epoch {epoch:>3}/{config.epochs}  training error {100 - 100 * line['reward']:.2f} %  "
+            f"{validation}{line['images_per_second']:,.0f} images/s"
+        )
+
+    def batches(self, epoch: int, steps: int) -> Iterator[tuple[Canvas, Array]]:
+        """The batches of an epoch, in the order that its seed gives."""
+        order = np.random.default_rng([self.config.seed, ORDER, epoch])
+        batches = self.train.batches(self.config.batch_size, order)
+        return (batch for _, batch in zip(range(steps), batches, strict=False))
+
+    def check_finite(self, epoch: int) -> None:
+        """Raise a DivergenceError if a loss, a gradient or a parameter is not finite."""
+        if not self.trainer.finite():
+            raise DivergenceError(
+                f"the training diverged in epoch {epoch} (a loss or gradient is NaN or infinite); "
+                f"{self.folder}/checkpoint.npz holds epoch {self.epoch}: try a smaller --lr or --clip"
+            )
+
+    def save_best(self) -> None:
+        """Write best.npz: as checkpoint.npz, without the optimizer."""
+        saved = self.trainer.checkpoint(self.epoch, self.best, self.seconds)
+        checkpoint.save(self.folder / "best.npz", dataclasses.replace(saved, optimizer={}))
+
+    def finish(self) -> None:
+        """Evaluate the best epoch on the test split; write result.json and the pictures."""
+        from ramnp.visualize import plot_curves, plot_glimpses  # matplotlib takes its time
+
+        best = checkpoint.load(self.folder / "best.npz")
+        best.restore(self.trainer.model)
+        errors = evaluate(self.trainer.model, self.test, limit_batches=self.limit_batches)
+        result = {
+            "preset": self.config.preset,
+            "seed": self.config.seed,
+            "parameters": len(self.trainer.model.parameters),
+            "seconds": round(self.seconds, 1),
+            "epochs": self.epoch,
+            "evaluated_epoch": best.epoch,
+            "validation_error": self.best["error"] if self.best else None,
+            "test_error": errors,
+            "limit_batches": self.limit_batches,
+            "backend": self.trainer.backend.name,
+        }
+        write_json(self.folder / "result.json", result | provenance())
+        if self.metrics:
+            plot_curves(self.metrics, self.folder / "curves.png")
+        plot_glimpses(self.trainer.model, self.test, self.folder / "glimpses.png")
+        kinds = ", ".join(f"{kind} {error:.2f} %" for kind, error in errors.items())
+        partly = f" on {self.limit_batches} batches only" if self.limit_batches else ""
+        self.say(f"test error of epoch {best.epoch}{partly}: {kinds}")
+        self.say(f"all of it is in {self.folder}; where it looked: {self.folder}/glimpses.png")
+
+
+def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
+    """Print the model, its shapes, its memory and the policy's spread, and try one batch."""
+    trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
+    model, parameters = trainer.model, trainer.model.parameters
+    height, width, channels = dataset.image_shape
+    sides = ", ".join(f"{side}x{side}" for side in model.sensor.sides)
+    rows = config.batch_size * config.rollouts
+    print(f"preset {config.preset} on {backend.name}: {config.dataset}, {height}x{width}x{channels}, "
+          f"{dataset.classes} classes; {len(dataset.train):,} training, {len(dataset.validation):,} validation, "
+          f"{len(dataset.test):,} test images")  # fmt: skip
+    print(f"{config.glimpses} glimpses of {sides} pixels: {model.sensor.size(channels)} of "
+          f"{height * width * channels} values each")  # fmt: skip
+    print(f"locations: std {config.std:g} is {config.std * width / 2:.2f} pixels along x, "
+          f"{config.std * height / 2:.2f} along y")  # fmt: skip
+    print(f"\n{'parameter':<22}{'shape':>14}{'count':>12}")
+    for name in parameters:
+        shape = "x".join(map(str, parameters[name].shape))
+        print(f"{name:<22}{shape:>14}{parameters[name].size:>12,}")
+    print(f"{'total':<22}{'':>14}{len(parameters):>12,}")
+    print(f"\n{'kept per step':<22}{'shape':>22}")
+    storage = trainer.storage
+    kept = {"sensor": [storage.rho], "locations": [storage.locations], "glimpse": storage.glimpse,
+            "core": storage.core, "policy": storage.policy}  # fmt: skip
+    size = 2 * parameters.values.nbytes + sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
+    for part, arrays in kept.items():
+        for array in arrays:
+            if array is not None:
+                print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
+                size += array.nbytes
+    print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
+    source = Source(dataset.train[: config.batch_size], backend, model.sensor.margin)
+    if not len(source) == config.batch_size:
+        raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
+    canvas, labels = next(source.batches(config.batch_size))
+    trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
+    loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
+    if not trainer.finite():
+        raise DivergenceError(f"the first batch gives a loss that is not finite ({loss})")
+    print(f"one batch: loss {loss} (a guess costs {math.log(dataset.classes):.4f})")
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, machine kind and git revision, for the files of a run."""
+    return {
+        "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores",
+        "git_revision": git_revision(),
+    }
+
+
+def count_cores() -> int:
+    """Cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def git_revision() -> str | None:
+    """The revision of the source tree, with "-dirty" where it was changed; None outside a clone."""
+    here = Path(__file__).resolve().parent
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write an object, indented."""
+    write_atomically(path, lambda file: file.write((json.dumps(values, indent=2) + "\n").encode()))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file, up to the first line that is not one; none if there is no file."""
+    lines: list[dict[str, Any]] = []
+    if path.exists():
+        for text in path.read_text().splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines
+
+
+def new_folder(out: Path | None, config: Config) -> Path:
+    """Make the folder of a new run; without --out, one named after preset, seed and time, below runs/.
+
+    Raises:
+        UsageError: it exists and is not empty.
+    """
+    if out is None:
+        now = datetime.now().strftime("%Y%m%d-%H%M%S")
+        out = Path("runs") / f"{config.preset}-seed{config.seed}-{now}"
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not an empty folder: choose another --out, or go on with --resume {out}")
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def resumed_config(arguments: argparse.Namespace) -> Config:
+    """The configuration of the run folder; only --epochs may change it.
+
+    Raises:
+        UsageError: a flag contradicts it.
+    """
+    if not arguments.resume.is_dir():
+        raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
+    saved = Config.from_json(read_json(arguments.resume / "config.json")["config"])
+    for name, value in given_flags(arguments).items():
+        if name != "epochs" and value != getattr(saved, name):
+            raise UsageError(f"{flag(name)} {value}: a resumed run keeps its {name}, {getattr(saved, name)}")
+    for name in ("preset", "config", "out"):
+        if getattr(arguments, name) is not None:
+            raise UsageError(f"{flag(name)} does not go with --resume, which takes all from the run folder")
+    return dataclasses.replace(saved, epochs=getattr(arguments, "epochs", saved.epochs))
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m ramnp.train", description=__doc__.split(": ", 1)[1])
+    add_config_flags(parser)
+    group = parser.add_argument_group("this run")
+    group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
+    group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)")
+    group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
+    group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
+    group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
+    group.add_argument("--dry-run", action="store_true", help="print the model, try one batch, write nothing")
+    group.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    if arguments.limit_batches is not None and arguments.limit_batches < 1:
+        raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
+    config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
+    backend = get_backend(arguments.backend)
+    dataset = data.load(config.dataset, config.validation)
+    if arguments.dry_run:
+        dry_run(config, dataset, backend)
+        return 0
+    folder = arguments.resume or new_folder(arguments.out, config)
+    training = Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet)
+    if arguments.resume:
+        training.resume()
+    else:
+        training.start()
+    try:
+        training.fit()
+        training.finish()
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped; {folder} holds epoch {training.epoch} of {config.epochs}; "
+            f"go on with: python -m ramnp.train --resume {folder}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,97 @@
+"""Pictures of a run: its learning curves, and where the network looked."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ramnp.data.source import Source
+from ramnp.model import RecurrentAttentionModel
+from ramnp.sensor import corner
+
+
+def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
+    """Write the losses, the error and the gradient norms over the epochs of a run (`metrics.jsonl`)."""
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    losses, errors, norms = figure.subplots(1, 3)
+    x = [line["epoch"] for line in epochs]
+    for part in ("action", "policy", "baseline"):
+        losses.plot(x, [line["loss"][part] for line in epochs], label=part)
+    losses.set(xlabel="epoch", ylabel="loss (nats; baseline: squared reward)", title="training loss by part")
+    errors.plot(x, [100 * (1 - line["reward"]) for line in epochs], label="training, stochastic")
+    for kind in ("deterministic", "averaged"):
+        if any(line["validation_error"] for line in epochs):
+            errors.plot(x, [line["validation_error"][kind] for line in epochs], label=f"validation, {kind}")
+    errors.set(xlabel="epoch", ylabel="error (%)", yscale="log", title="error")
+    for part in epochs[0]["gradient_norm"]:
+        norms.plot(x, [line["gradient_norm"][part] for line in epochs], label=part)
+    norms.set(xlabel="epoch", ylabel="mean norm over steps", yscale="log", title="gradients by part")
+    for axes in (losses, errors, norms):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, images: int = 8, seed: int = 0) -> None:
+    """Write a picture of the first `images` images: the path of the glimpses, and what the sensor saw.
+
+    Locations are the policy's means; the first is random. Patches of K scales stand one below another.
+    """
+    canvas, labels = next(source.batches(images))
+    rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
+    host = model.backend.to_host
+    pixels, labels, log_p = host(canvas.pixels), host(labels), host(rollout.log_p)
+    rho, locations = host(rollout.rho), host(rollout.locations)
+    border = slice(canvas.margin, -canvas.margin)
+    height, width, channels = canvas.image_shape
+    steps, scales, side = len(locations), model.sensor.scales, model.sensor.patch
+    colors = colormaps["viridis"](np.linspace(0, 0.95, steps))
+
+    columns = min(len(labels), 4)
+    figure = Figure(figsize=(3.6 * columns, 4.6 * -(-len(labels) // columns)), layout="constrained")
+    for b, cell in enumerate(figure.subfigures(-(-len(labels) // columns), columns, squeeze=False).flat):
+        if b >= len(labels):
+            continue
+        top, bottom = cell.subfigures(2, 1, height_ratios=(3, 0.25 + 0.6 * scales))
+        axes = top.subplots()
+        _show(axes, pixels[b, border, border])
+        for t, (x, y) in enumerate(locations[:, b]):
+            for k, patch in enumerate(model.sensor.sides):
+                left, upper = corner(x, width, patch), corner(y, height, patch)
+                # imshow centres pixel 0 on 0, so its left edge lies at -1/2.
+                box = Rectangle(
+                    (left - 0.5, upper - 0.5), patch, patch, fill=False, color=colors[t], lw=1.6 if k == 0 else 0.5
+                )
+                axes.add_patch(box)
+        path_x, path_y = (locations[:, b, 0] + 1) / 2 * width - 0.5, (locations[:, b, 1] + 1) / 2 * height - 0.5
+        axes.plot(path_x, path_y, color="white", lw=2.2)
+        axes.plot(path_x, path_y, color="tab:red", lw=1.2)
+        for t in range(steps):
+            axes.annotate(
+                str(t + 1), (path_x[t], path_y[t]), color="white", fontsize=8, ha="center", va="center",
+                bbox={"boxstyle": "circle,pad=0.15", "fc": colors[t], "ec": "white", "lw": 0.6},
+            )  # fmt: skip
+        guess = int(log_p[b].argmax())
+        verdict = "right" if guess == labels[b] else f"wrong: it is {labels[b]}"
+        axes.set_title(f"says {guess} ({100 * np.exp(log_p[b, guess]):.0f}%), {verdict}", fontsize=9)
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        patches = rho[:, b].reshape(steps, scales, side, side, channels)
+        grid = bottom.subplots(scales, steps, squeeze=False)
+        for t in range(steps):
+            for k in range(scales):
+                _show(grid[k, t], patches[t, k], 1.0)
+                for spine in grid[k, t].spines.values():
+                    spine.set(visible=True, color=colors[t], lw=2)
+            grid[0, t].set_title(str(t + 1), fontsize=8, pad=2)
+    figure.suptitle("where it looked (1, 2, ...: order of the glimpses), and what the sensor saw")
+    figure.savefig(path, dpi=100)
+
+
+def _show(axes: Any, image: np.ndarray, top: float | None = None) -> None:
+    """One image, gray or colour, without ticks."""
+    top = (255 if image.dtype == np.uint8 else 1.0) if top is None else top
+    axes.imshow(image.squeeze() / top, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
