@@ -210,7 +210,8 @@ class RecurrentAttentionModel(Part):
         into_core = routing == "paper"
         d_decisions = self.policy.backward(rows(loss.dmu), policy_cache, input_gradient=into_core)
         if into_core:
-            rows(dh[:-1])[...] += d_decisions
+            earlier = rows(dh[:-1])
+            earlier += d_decisions
         dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         glimpse_cache = (rollout.rho, rollout.locations, *rollout.glimpse)
         self.glimpse.backward(rows(dg), tuple(rows(a) for a in glimpse_cache), input_gradient=False)

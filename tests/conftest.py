@@ -1,0 +1,39 @@
+"""Fixtures that run a test on every backend this machine has."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import strict_cupy
+
+from ramnp.backend import NUMPY, Backend, get_backend
+from ramnp.errors import BackendError
+
+STRICT = Backend("strict", strict_cupy)
+
+
+def available_backends() -> list[Backend]:
+    """NumPy, the strict stand-in, and CuPy where it works."""
+    try:
+        return [NUMPY, STRICT, get_backend("cupy")]
+    except BackendError:
+        return [NUMPY, STRICT]
+
+
+@pytest.fixture(params=available_backends(), ids=lambda backend: backend.name)
+def backend(request):
+    return request.param
+
+
+@pytest.fixture
+def strict():
+    """The strict backend, its counters at zero."""
+    strict_cupy.counts.syncs = strict_cupy.counts.uploads = 0
+    return STRICT
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,123 @@
+"""The configuration: what it accepts, what it refuses, and how it travels through JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag
+from ramnp.errors import UsageError
+from ramnp.presets import DEFAULT, PRESETS
+
+AT_LEAST_ONE = (
+    "glimpses patch scales units what_units where_units glimpse_units epochs batch_size rollouts decay_epochs".split()
+)
+NOT_NEGATIVE_INTEGERS = "policy_hidden validation seed".split()
+NOT_NEGATIVE_FLOATS = "policy_weight momentum warmup_epochs clip".split()
+POSITIVE_FLOATS = "std lr".split()
+CHOICES = "core squash dtype routing optimizer schedule dataset".split()
+
+BAD = [
+    *((name, value) for name in AT_LEAST_ONE for value in (0, -1, 1.0, "1", None, True)),
+    *((name, value) for name in NOT_NEGATIVE_INTEGERS for value in (-1, 1.0, "1", None, False)),
+    *((name, value) for name in NOT_NEGATIVE_FLOATS for value in (-0.5, -1, math.nan, math.inf, "1", None, True)),
+    *((name, value) for name in POSITIVE_FLOATS for value in (0, 0.0, -1.0, math.nan, math.inf, -math.inf, "1", None)),
+    *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
+    *(("momentum", value) for value in (1, 1.0, 2.0)),
+    *(("preset", value) for value in (None, 6, ["mnist-6"])),
+]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_constructs_and_carries_its_name(name):
+    preset = PRESETS[name]
+    assert preset.preset == name
+    assert dataclasses.replace(preset) == preset
+
+
+def test_presets_are_what_their_names_say():
+    assert DEFAULT in PRESETS
+    assert PRESETS[DEFAULT] == Config()
+    for name, preset in PRESETS.items():
+        dataset, glimpses = name.split("-")[:2]
+        assert (preset.dataset, preset.glimpses) == (dataset, int(glimpses))
+        assert preset.core == ("lstm" if "lstm" in name else "rnn")
+        assert preset.routing == ("paper" if "paper" in name else "detached")
+
+
+def test_every_field_belongs_to_one_group_and_is_described():
+    groups = [set(describe(group)) for group in (ModelConfig, LearningConfig, DataConfig, RunConfig)]
+    fields = describe(Config)
+    assert sum(map(len, groups)) == len(fields)
+    assert set().union(*groups) == set(fields)
+    assert all(text for _, text in fields.values())
+
+
+def test_the_bad_values_below_cover_every_field():
+    assert {name for name, _ in BAD} == set(describe(Config))
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_a_usage_error_that_names_the_flag(name, value):
+    with pytest.raises(UsageError, match=rf"^{flag(name)} ") as caught:
+        Config(**{name: value})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError):
+        dataclasses.replace(Config(), **{name: value})
+
+
+@pytest.mark.parametrize("name", AT_LEAST_ONE)
+def test_one_is_enough(name):
+    assert getattr(Config(**{name: 1}), name) == 1
+
+
+@pytest.mark.parametrize("name", [*NOT_NEGATIVE_INTEGERS, *NOT_NEGATIVE_FLOATS])
+def test_zero_is_allowed(name):
+    assert getattr(Config(**{name: 0}), name) == 0
+
+
+def test_an_int_will_do_for_a_float():
+    config = Config(lr=1, clip=0)
+    assert (type(config.lr), type(config.clip)) == (float, float)
+    assert config == Config(lr=1.0, clip=0.0)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_an_int_too_large_for_a_float_is_a_usage_error(value):
+    with pytest.raises(UsageError, match="--lr"):
+        Config(lr=value)
+
+
+@pytest.mark.parametrize("std", [1e-200, 1e-30, 1e30, 1e200])
+def test_a_std_whose_square_is_not_a_positive_number_is_a_usage_error(std):
+    with pytest.raises(UsageError, match="--std"):
+        Config(std=std)
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().units = 1
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), Config(core="lstm", lr=1 / 3, seed=2**70, dtype="float64")])
+def test_json_and_back_is_the_same(config):
+    assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_from_json_changes_only_what_is_given():
+    base = PRESETS["mnist-6-paper"]
+    assert Config.from_json({}, base) == base
+    assert Config.from_json({"units": 7}, base) == dataclasses.replace(base, units=7)
+    assert Config.from_json({"units": 7}) == Config(units=7)
+
+
+@pytest.mark.parametrize("name", ["unit", "Units", "what-units", ""])
+def test_from_json_rejects_an_unknown_field_by_name(name):
+    with pytest.raises(UsageError, match=f"'{name}'"):
+        Config.from_json({name: 1})
+
+
+def test_from_json_rejects_a_bad_value():
+    with pytest.raises(UsageError, match="--units"):
+        Config.from_json({"units": "16"})

@@ -1,0 +1,229 @@
+"""The whole model: every gradient, both routings, and what must be exactly zero."""
+
+import itertools
+
+import numpy as np
+import pytest
+from checking import failures
+
+from ramnp import model as module
+from ramnp.config import ModelConfig
+from ramnp.core import RNN
+from ramnp.gradcheck.surrogate import freeze, surrogate_loss
+from ramnp.heads import Baseline
+from ramnp.layers import Linear
+from ramnp.model import RecurrentAttentionModel
+from ramnp.policy import GaussianPolicy
+
+SMALL = {
+    "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "dtype": "float64",
+}  # fmt: skip
+WEIGHT = 0.7
+IMAGES = 3
+
+
+class Case:
+    """A small model with random weights, images, labels and noise, its gradient, and the matching scalar function."""
+
+    def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, **config):
+        rng = np.random.default_rng(seed)
+        self.routing = routing
+        self.model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, channels), 4, backend, seed=1)
+        self.parameters = self.model.parameters
+        self.parameters.values += backend.asarray(0.2 * rng.standard_normal(len(self.parameters)))
+        self.canvas = self.model.canvas(rng.random((IMAGES, 9, 7, channels)))
+        self.labels = backend.asarray(rng.integers(0, 4, IMAGES))
+        self.randomness = self.model.draw(rng, rollouts * IMAGES)
+        self.rollout = self.model.forward(self.canvas, self.randomness)
+        self.frozen = freeze(self.model, self.rollout, self.labels)
+        self.backward()
+
+    def backward(self, routing=None, weight=WEIGHT):
+        self.parameters.gradients.fill(0)
+        return self.model.backward(self.rollout, self.labels, routing or self.routing, weight)
+
+    def loss(self):
+        return surrogate_loss(self.model, self.canvas, self.randomness, self.frozen, self.routing, WEIGHT)
+
+    def wrong(self):
+        gradients = {name: self.model.backend.to_host(self.parameters.gradient(name)) for name in self.parameters}
+        return failures(self.loss, {name: (self.parameters[name], gradients[name]) for name in self.parameters})
+
+    def norms(self):
+        host = self.model.backend.to_host
+        return {name: float(np.abs(host(self.parameters.gradient(name))).max()) for name in self.parameters}
+
+
+CASES = list(itertools.product(("rnn", "lstm"), ("paper", "detached"), (1, 3), (1, 3), (1, 4), (1, 2)))
+
+
+@pytest.mark.parametrize(("core", "routing", "scales", "channels", "glimpses", "rollouts"), CASES)
+def test_every_gradient(core, routing, scales, channels, glimpses, rollouts):
+    backend = module.NUMPY
+    case = Case(backend, routing, rollouts, channels, core=core, scales=scales, glimpses=glimpses)
+    assert case.wrong() == []
+
+
+@pytest.mark.parametrize(("squash", "hidden"), [("clip", 0), ("clip", 3), ("linear", 0), ("linear", 3)])
+def test_every_gradient_of_the_other_policies(squash, hidden):
+    assert Case(module.NUMPY, squash=squash, policy_hidden=hidden, glimpses=3).wrong() == []
+
+
+def test_every_gradient_on_every_backend(backend):
+    assert Case(backend, core="lstm", scales=2, glimpses=2, policy_hidden=3).wrong() == []
+
+
+@pytest.mark.parametrize("core", ["rnn", "lstm"])
+def test_backends_agree(backend, core):
+    here, numpy = (Case(each, core=core, glimpses=3, scales=2) for each in (backend, module.NUMPY))
+    host = backend.to_host
+    np.testing.assert_allclose(host(here.parameters.gradients), numpy.parameters.gradients, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(host(here.rollout.locations), numpy.rollout.locations, rtol=1e-9)
+
+
+@pytest.mark.parametrize("routing", ["paper", "detached"])
+def test_no_gradient_is_zero_that_should_not_be(routing):
+    assert min(Case(module.NUMPY, routing, glimpses=3).norms().values()) > 1e-6
+
+
+def test_detached_routing_trains_each_part_by_its_own_loss_alone():
+    case = Case(module.NUMPY, "detached", glimpses=3)
+    case.backward(weight=0.0)
+    without = case.parameters.gradients.copy()
+    assert not without[case.parameters.spans()["policy"]].any()
+    case.backward(weight=1.0)
+    spans = case.parameters.spans()
+    assert case.parameters.gradients[spans["policy"]].any()
+    for part in ("glimpse", "core", "action", "baseline"):
+        np.testing.assert_array_equal(case.parameters.gradients[spans[part]], without[spans[part]])
+
+
+def test_in_the_paper_s_routing_the_policy_gradient_reaches_the_core():
+    case = Case(module.NUMPY, "paper", glimpses=3)
+    spans = case.parameters.spans()
+    case.backward(weight=0.0)
+    without = case.parameters.gradients.copy()
+    case.backward(weight=1.0)
+    for part in ("glimpse", "core", "policy"):
+        assert np.abs(case.parameters.gradients - without)[spans[part]].max() > 1e-6
+    for part in ("action", "baseline"):
+        np.testing.assert_array_equal(case.parameters.gradients[spans[part]], without[spans[part]])
+
+
+def test_one_glimpse_trains_neither_policy_nor_baseline():
+    case = Case(module.NUMPY, glimpses=1)
+    for name, norm in case.norms().items():
+        assert (norm == 0) == name.startswith(("policy", "baseline", "core.W_hh"))  # h_0 = 0
+
+
+def leak(self, db, cache, input_gradient=False):
+    """The baseline's gradient is let into the core."""
+    self.leaked = Linear.backward(self, db[:, None], cache)
+
+
+class LeakingModel(RecurrentAttentionModel):
+    def backward(self, rollout, labels, routing, policy_weight):
+        loss = super().backward(rollout, labels, routing, policy_weight)
+        dh = np.zeros_like(rollout.h)
+        module.rows(dh[:-1])[...] = self.baseline.leaked
+        self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
+        return loss
+
+
+def test_a_missing_detach_of_the_baseline_is_caught(monkeypatch):
+    monkeypatch.setattr(Baseline, "backward", leak)
+    monkeypatch.setattr("test_model.RecurrentAttentionModel", LeakingModel)
+    case = Case(module.NUMPY, glimpses=3)
+    assert set(case.wrong()) == {"core.W_hh", "core.W_gh", "core.b"}
+
+
+def test_a_missing_detach_of_the_policy_is_caught():
+    case = Case(module.NUMPY, "detached", glimpses=3)
+    case.backward("paper")
+    assert "core.W_gh" in case.wrong()
+
+
+def test_a_lost_std_is_caught(monkeypatch):
+    right = GaussianPolicy.log_prob_backward
+    monkeypatch.setattr(GaussianPolicy, "log_prob_backward", lambda self, *args: self.std**2 * right(self, *args))
+    assert "policy.mean.W" in Case(module.NUMPY, "detached").wrong()
+
+
+def test_a_log_probability_at_the_clipped_location_is_caught(monkeypatch):
+    right = GaussianPolicy.log_prob_backward
+    clipped = lambda self, d, sample, mu: right(self, d, np.clip(sample, -1, 1), mu)  # noqa: E731
+    monkeypatch.setattr(GaussianPolicy, "log_prob_backward", clipped)
+    assert "policy.mean.W" in Case(module.NUMPY, "detached", std=1.0).wrong()
+
+
+def test_a_missing_mask_in_the_core_is_caught(monkeypatch):
+    monkeypatch.setattr(RNN, "gate_backward", lambda self, dh, dc, t, cache, dz: np.copyto(dz, dh))
+    assert {"core.W_hh", "core.W_gh", "glimpse.what.W"} <= set(Case(module.NUMPY).wrong())
+
+
+def test_a_sum_for_a_mean_is_caught(monkeypatch):
+    right = module.hybrid_loss
+    monkeypatch.setattr(module, "hybrid_loss", lambda *args: (loss := right(*args))._replace(dlogits=loss.dlogits * 6))
+    assert "action.W" in Case(module.NUMPY).wrong()
+
+
+def test_caches_are_not_overwritten_by_backward():
+    case = Case(module.NUMPY, core="lstm", glimpses=3, policy_hidden=3)
+    rollout = case.rollout
+    kept = [rollout.rho, rollout.locations, rollout.samples, *rollout.glimpse, *rollout.core, *rollout.policy]
+    for array in (*kept, rollout.log_p, rollout.baseline, case.labels, case.canvas.pixels):
+        array.flags.writeable = False
+    before = case.parameters.gradients.copy()
+    case.backward()
+    np.testing.assert_array_equal(case.parameters.gradients, before)
+
+
+def test_the_sensor_sees_the_clipped_location_and_the_sample_is_kept():
+    rollout = Case(module.NUMPY, glimpses=4, std=1.0).rollout
+    assert np.abs(rollout.samples).max() > 1
+    np.testing.assert_array_equal(rollout.locations[1:], np.clip(rollout.samples, -1, 1))
+
+
+def test_storage_is_reused_without_a_trace_of_the_last_rollout():
+    case = Case(module.NUMPY, core="lstm", glimpses=3)
+    fresh = case.rollout.log_p.copy()
+    storage = case.model.storage(2 * IMAGES)
+    case.model.forward(case.canvas, -case.randomness, out=storage)
+    np.testing.assert_array_equal(case.model.forward(case.canvas, case.randomness, out=storage).log_p, fresh)
+
+
+def test_rollouts_of_one_batch_share_its_images_row_by_row():
+    case = Case(module.NUMPY, rollouts=2, glimpses=2)
+    same = np.concatenate([case.randomness[:, :IMAGES]] * 2, axis=1)
+    log_p = case.model.forward(case.canvas, same).log_p
+    np.testing.assert_allclose(log_p[:IMAGES], log_p[IMAGES:])
+
+
+def test_deterministic_randomness_gives_the_means(rng):
+    case = Case(module.NUMPY, glimpses=4)
+    rollout = case.model.forward(case.canvas, case.model.draw(rng, IMAGES, deterministic=True))
+    np.testing.assert_array_equal(rollout.samples, rollout.mu)
+
+
+def test_predict_averages_over_rollouts():
+    case = Case(module.NUMPY, rollouts=2)
+    p = np.exp(case.rollout.log_p)
+    np.testing.assert_allclose(case.model.predict(case.rollout, IMAGES), (p[:IMAGES] + p[IMAGES:]) / 2)
+
+
+def test_initial_weights_depend_on_the_seed_alone(backend):
+    here, numpy = (RecurrentAttentionModel(ModelConfig(), (28, 28, 1), 10, each, 3) for each in (backend, module.NUMPY))
+    np.testing.assert_array_equal(backend.to_host(here.parameters.values), numpy.parameters.values)
+    other = RecurrentAttentionModel(ModelConfig(), (28, 28, 1), 10, module.NUMPY, 4)
+    assert (other.parameters.values != numpy.parameters.values).any()
+
+
+def test_parameters_are_views_of_one_vector():
+    model = RecurrentAttentionModel(ModelConfig(**SMALL), (9, 7, 1), 4)
+    model.parameters.values.fill(2)
+    assert (model.glimpse.what.W == 2).all()
+    model.core.dW_hh += 1
+    assert model.parameters.gradients.sum() == model.core.W_hh.size
+    spans = model.parameters.spans()
+    assert list(spans) == ["glimpse", "core", "policy", "action", "baseline"]
+    assert sum(span.stop - span.start for span in spans.values()) == len(model.parameters)

@@ -1,0 +1,189 @@
+"""The whole model, its gradients and the optimizers against PyTorch, written again from the paper's equations."""
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ramnp.config import LearningConfig, ModelConfig
+from ramnp.layers import Linear
+from ramnp.model import RecurrentAttentionModel
+from ramnp.optim import SGD, Adam, clip_gradients
+from ramnp.parameters import Parameters
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+
+CLASSES = 3
+
+
+@dataclass
+class Episode:
+    """What the reference computed, with the graph that leads there."""
+
+    log_p: Any  # (R, A)
+    mu: Any  # (T - 1, R, 2)
+    baseline: Any  # (T - 1, R)
+    log_pi: Any  # (T - 1, R)
+
+
+def sense(image, location, patch, scales):
+    """rho, flat, of one image (C, H, W) looked at from (x, y)."""
+    _, height, width = image.shape
+    x, y = location.tolist()
+    seen = []
+    for side in (patch * 2**k for k in range(scales)):
+        left = math.floor((x + 1) / 2 * width - side / 2 + 1 / 2)
+        top = math.floor((y + 1) / 2 * height - side / 2 + 1 / 2)
+        padded = torch.nn.functional.pad(image, (side, side, side, side))
+        crop = padded[:, side + top : 2 * side + top, side + left : 2 * side + left]
+        seen.append(torch.nn.functional.avg_pool2d(crop, side // patch).permute(1, 2, 0).flatten())
+    return torch.cat(seen)
+
+
+def play(p, config, images, first, samples, routing):
+    """Look T times at images (R, C, H, W), from `first` (R, 2) and then from the samples (T - 1, R, 2).
+
+    p holds the parameters by name. The samples are constants.
+    """
+
+    def linear(name, x):
+        return x @ p[name + ".W"] + p[name + ".b"]
+
+    h = c = torch.zeros(len(images), config.units, dtype=torch.float64)
+    mus, baselines, log_pis = [], [], []
+    for t in range(config.glimpses):
+        location = first if t == 0 else samples[t - 1].clamp(-1, 1)
+        looks = zip(images, location, strict=True)
+        rho = torch.stack([sense(image, where, config.patch, config.scales) for image, where in looks])
+        h_g = linear("glimpse.what", rho).relu()
+        h_l = linear("glimpse.where", location).relu()
+        g = linear("glimpse.mix", torch.cat([h_g, h_l], dim=1)).relu()
+        z = h @ p["core.W_hh"] + g @ p["core.W_gh"] + p["core.b"]
+        if config.core == "rnn":
+            h = z.relu()
+        else:
+            z_i, z_f, z_o, z_u = z.chunk(4, dim=1)
+            c = z_f.sigmoid() * c + z_i.sigmoid() * z_u.tanh()
+            h = z_o.sigmoid() * c.tanh()
+        if t + 1 < config.glimpses:
+            baselines.append(linear("baseline", h.detach())[:, 0])
+            x = h.detach() if routing == "detached" else h
+            if config.policy_hidden:
+                x = linear("policy.hidden", x).relu()
+            mu = linear("policy.mean", x)
+            mu = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash](mu)
+            mus.append(mu)
+            log_pis.append(torch.distributions.Normal(mu, config.std).log_prob(samples[t]).sum(dim=1))
+    log_p = linear("action", h).log_softmax(dim=1)
+    return Episode(log_p, *(torch.stack(steps) if steps else None for steps in (mus, baselines, log_pis)))
+
+
+def losses(episode, labels, policy_weight):
+    """The terms of the hybrid loss (action, policy, baseline), and the mean reward."""
+    action = torch.nn.functional.nll_loss(episode.log_p, labels)
+    reward = (episode.log_p.argmax(dim=1) == labels).double()
+    policy = baseline = torch.zeros(())
+    if episode.mu is not None:
+        advantage = (reward - episode.baseline).detach()
+        policy = -policy_weight * (advantage * episode.log_pi).sum(dim=0).mean()
+        baseline = (episode.baseline - reward).square().mean()
+    return action, policy, baseline, reward.mean()
+
+
+def close(ours, theirs):
+    """Assert equality up to rounding."""
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("glimpses", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("core", "routing", "squash", "policy_hidden"),
+    list(product(["rnn", "lstm"], ["detached", "paper"], ["tanh", "clip", "linear"], [0, 5])),
+)
+def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpses):
+    rng = np.random.default_rng([glimpses, policy_hidden, *f"{core} {routing} {squash}".encode()])
+    config = ModelConfig(
+        glimpses=glimpses,
+        patch=int(rng.choice([2, 3])),
+        scales=int(rng.choice([1, 3])),
+        core=core,
+        units=7,
+        what_units=6,
+        where_units=4,
+        glimpse_units=8,
+        std=float(rng.uniform(0.1, 0.6)),
+        squash=squash,
+        policy_hidden=policy_hidden,
+        dtype="float64",
+    )
+    count, rollouts, channels = 4, int(rng.choice([1, 2])), int(rng.choice([1, 3]))
+    height, width = (int(extent) for extent in rng.integers(5, 12, 2))
+    policy_weight = float(rng.uniform(0.5, 2))
+    images = rng.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+    labels = rng.integers(0, CLASSES, count)
+    model = RecurrentAttentionModel(config, (height, width, channels), CLASSES)
+    model.parameters.values += rng.normal(0, 0.3, len(model.parameters))  # away from zero biases
+    randomness = model.draw(rng, count * rollouts)
+
+    rollout = model.forward(model.canvas(images), randomness)
+    loss = model.backward(rollout, labels, routing, policy_weight)
+
+    p = {name: torch.tensor(model.parameters[name], requires_grad=True) for name in model.parameters}
+    pixels = torch.tensor(images / 255).permute(0, 3, 1, 2).repeat(rollouts, 1, 1, 1)
+    noise, samples = torch.tensor(randomness), torch.tensor(rollout.samples)
+    episode = play(p, config, pixels, noise[0], samples, routing)
+    expected = losses(episode, torch.tensor(labels).repeat(rollouts), policy_weight)
+    sum(expected[:3]).backward()
+
+    close(rollout.log_p, episode.log_p)
+    if glimpses > 1:
+        close(rollout.mu, episode.mu)
+        close(rollout.baseline, episode.baseline)
+        close(rollout.samples, episode.mu + config.std * noise[1:])
+    for ours, theirs in zip((loss.action, loss.policy, loss.baseline, loss.reward), expected, strict=True):
+        close(ours, theirs)
+    for name, parameter in p.items():
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        np.testing.assert_allclose(
+            model.parameters.gradient(name), gradient.numpy(), rtol=1e-9, atol=1e-12, err_msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options"),
+    [(SGD, torch.optim.SGD, {"momentum": 0.8}), (Adam, torch.optim.Adam, {})],
+    ids=["sgd", "adam"],
+)
+def test_optimizers_agree_with_pytorch(ours, theirs, options):
+    rng = np.random.default_rng(1)
+    parameters = Parameters(Linear(5, 4, rng, dtype="float64"))
+    values = torch.tensor(parameters.values, requires_grad=True)
+    optimizer, reference = ours(parameters, LearningConfig(**options)), theirs([values], **options)
+    scale = 10 ** rng.uniform(-10, 1, len(parameters))  # some gradients as small as Adam's epsilon
+    for lr in rng.uniform(0.01, 0.1, 10):
+        parameters.gradients[:] = rng.normal(0, scale)
+        values.grad = torch.tensor(parameters.gradients)
+        reference.param_groups[0]["lr"] = lr
+        optimizer.step(lr)
+        reference.step()
+        np.testing.assert_allclose(parameters.values, values.detach().numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("limit", [0.1, 5.0, 1e3])
+def test_clipping_agrees_with_pytorch(limit):
+    rng = np.random.default_rng(2)
+    parameters = Parameters(Linear(5, 4, rng, dtype="float64"))
+    parameters.gradients[:] = rng.normal(0, 3, len(parameters))
+    tensors = [torch.zeros_like(torch.tensor(parameters[name]), requires_grad=True) for name in parameters]
+    for name, tensor in zip(parameters, tensors, strict=True):
+        tensor.grad = torch.tensor(parameters.gradient(name))
+
+    clip_gradients(parameters, np.linalg.norm(parameters.gradients), limit)
+    torch.nn.utils.clip_grad_norm_(tensors, limit)
+
+    for name, tensor in zip(parameters, tensors, strict=True):
+        np.testing.assert_allclose(parameters.gradient(name), tensor.grad.numpy(), rtol=1e-6)  # their epsilon is 1e-6
