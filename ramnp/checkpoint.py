@@ -111,8 +111,8 @@ def load(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, damaged, or not a checkpoint of ramnp.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except Exception as error:  # a damaged zip archive raises a dozen kinds

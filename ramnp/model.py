@@ -172,7 +172,9 @@ class RecurrentAttentionModel(Part):
                     self.policy.sample(mu, randomness[t + 1], out=rollout.samples[t])
                 else:
                     rollout.samples[t] = samples[t]
-                xp.clip(rollout.samples[t], -1, 1, out=rollout.locations[t + 1])
+                # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
+                # training would end in an index error instead of saying that it diverged.
+                xp.fmax(xp.fmin(rollout.samples[t], 1), -1, out=rollout.locations[t + 1])
         rollout.log_p, _ = self.action.forward(rollout.h[-1])
         baseline, _ = self.baseline.forward(rows(rollout.h[:-1]))
         rollout.baseline = baseline.reshape(rollout.samples.shape[:2])

@@ -19,7 +19,7 @@ def parameters(dtype=np.float64):
     return Parameters(Linear(3, 2, np.random.default_rng(0), dtype=dtype))
 
 
-def gradients(count=len(RATES)):
+def gradients(count=5):
     """A different gradient each step, over several orders of magnitude, with an exact zero."""
     rng = np.random.default_rng(1)
     all_steps = rng.standard_normal((count, 8)) * 10.0 ** rng.integers(-4, 3, (count, 8))

@@ -126,7 +126,7 @@ def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpse
     images = rng.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     labels = rng.integers(0, CLASSES, count)
     model = RecurrentAttentionModel(config, (height, width, channels), CLASSES)
-    model.parameters.values += rng.normal(0, 0.3, len(model.parameters))  # away from zero biases
+    model.parameters.values += rng.normal(0, 0.5, len(model.parameters))  # no zero biases; some means far off
     randomness = model.draw(rng, count * rollouts)
 
     rollout = model.forward(model.canvas(images), randomness)
