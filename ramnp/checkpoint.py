@@ -23,7 +23,7 @@ import numpy as np
 
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
-from ramnp.errors import CheckpointError, UsageError
+from ramnp.errors import CheckpointError, OutputError, UsageError, first_line
 from ramnp.model import RecurrentAttentionModel
 
 FORMAT = "ramnp-1"
@@ -38,8 +38,8 @@ class Checkpoint:
         image_shape: (H, W, C) of its images.
         classes: A.
         epoch: finished epochs.
-        best: {"epoch": ..., "error": ...} of the best epoch by validation error so far, or None.
-        seconds: training time so far.
+        best: {"epoch": ..., "validation_error": {...}} of the best epoch so far, or None without validation.
+        seconds: time spent training and validating so far.
         parameters, optimizer: arrays by name.
     """
 
@@ -47,7 +47,7 @@ class Checkpoint:
     image_shape: tuple[int, int, int]
     classes: int
     epoch: int
-    best: dict[str, float] | None
+    best: dict[str, Any] | None
     seconds: float
     parameters: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
@@ -75,7 +75,11 @@ class Checkpoint:
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let `write` fill a file beside `path`, then put it in the place of `path` in one step."""
+    """Let `write` fill a file beside `path`, then put it in the place of `path` in one step.
+
+    Raises:
+        OutputError: that failed, as on a full disk. An older file stays as it was.
+    """
     beside = path.with_name(path.name + ".tmp")
     try:
         with open(beside, "wb") as file:
@@ -83,14 +87,25 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; make room, and go on with --resume"
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint. An OSError, as from a full disk, leaves an older file as it was."""
+    """Write a checkpoint.
+
+    Raises:
+        OutputError: that failed. An older file stays as it was.
+    """
+    arrays = {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
+    arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
     meta = {
         "format": FORMAT,
+        "arrays": sorted(arrays),  # zip checks each member, but not that none is missing
         "config": checkpoint.config.to_json(),
         "image_shape": list(checkpoint.image_shape),
         "classes": checkpoint.classes,
@@ -98,9 +113,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "best": checkpoint.best,
         "seconds": checkpoint.seconds,
     }
-    arrays = {"meta": np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)}
-    arrays |= {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
-    arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
@@ -116,11 +129,13 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no checkpoint {path}") from error
     except Exception as error:  # a damaged zip archive raises a dozen kinds
-        raise CheckpointError(f"{path} is damaged or not a checkpoint ({_first_line(error)})") from error
+        raise CheckpointError(f"{path} is damaged or not a checkpoint ({first_line(error)})") from error
     try:
         meta = json.loads(arrays["meta"].tobytes())
         if meta["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {meta['format']!r}; this version reads {FORMAT!r}")
+        if sorted(arrays.keys() - {"meta"}) != meta["arrays"]:
+            raise CheckpointError(f"{path} is damaged (arrays are missing)")
         return Checkpoint(
             config=Config.from_json(meta["config"]),
             image_shape=tuple(meta["image_shape"]),
@@ -132,12 +147,8 @@ def load(path: Path) -> Checkpoint:
             optimizer=_below("optimizer/", arrays),
         )
     except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of ramnp ({_first_line(error)})") from error
+        raise CheckpointError(f"{path} is not a checkpoint of ramnp ({first_line(error)})") from error
 
 
 def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

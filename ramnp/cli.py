@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, NoReturn
 
 from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, describe, flag
-from ramnp.errors import OutputError, RamnpError, UsageError
+from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.presets import DEFAULT, PRESETS
 
 INTERRUPTED = 130
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_config_flags(parser: Parser) -> None:
-    """Add `--preset`, `--config`, and a flag for every field of `Config`.
+    """Add `--preset`, `--config`, and a flag for every field of the model, the learning rule and the data.
 
     Flags not given are absent from the parsed namespace, so that `chosen_config` can tell.
     """
@@ -44,11 +44,11 @@ def add_config_flags(parser: Parser) -> None:
     default = PRESETS[DEFAULT]
     for group in (ModelConfig, LearningConfig, DataConfig):
         section = parser.add_argument_group(group.__doc__)
-        for name, (kind, text) in describe(group).items():
-            options: dict[str, Any] = {"type": kind, "metavar": kind.__name__.upper()}
-            if get_origin(kind) is Literal:
-                options = {"choices": get_args(kind)}
-            text = f"{text} ({getattr(default, name)})"
+        for name, field in describe(group).items():
+            options: dict[str, Any] = {"choices": field.choices}
+            if not field.choices:
+                options = {"type": field.kind, "metavar": field.kind.__name__.upper()}
+            text = f"{field.text} ({getattr(default, name)})"
             section.add_argument(flag(name), default=argparse.SUPPRESS, help=text, **options)
 
 
@@ -62,8 +62,10 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
     if arguments.config:
         values = read_json(arguments.config)
         values = values.get("config", values)
+        if not isinstance(values, dict) or values.get("preset", DEFAULT) not in PRESETS:
+            raise UsageError(f"{arguments.config} does not hold a configuration")
         if arguments.preset:
-            values = {name: value for name, value in values.items() if name != "preset"}
+            values = values | {"preset": arguments.preset}
         config = Config.from_json(values, base=config)
     return dataclasses.replace(config, **given_flags(arguments))
 
@@ -100,7 +102,7 @@ def run(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except OSError as error:
-        _fail(f"cannot read or write: {error}", OutputError.exit_code)
+        _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
 
 
 def _fail(message: object, code: int) -> NoReturn:

@@ -1,77 +1,113 @@
-"""The configuration: one frozen dataclass, `Config`, and the presets.
+"""The configuration: one frozen dataclass, `Config`.
 
-`Config` is the union of four groups, one class each, so that the model sees only `ModelConfig`. A field's
-annotation carries its description and unit, from which `--help` is made. Presets are named after rows of
-the paper's tables: a task and a number of glimpses.
+It is the union of four groups, one class each, so that the model sees only `ModelConfig`. A field's annotation
+carries its description and unit, from which `--help` is made, and its range.
 """
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from ramnp.errors import UsageError
 
 
+class AtLeast(NamedTuple):
+    """The range of a field: `least` or more, and below `below`."""
+
+    least: float
+    below: float = math.inf
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value < self.below
+
+    def __str__(self) -> str:
+        return f"at least {self.least}" + (f" and below {self.below}" if self.below < math.inf else "")
+
+
+class Above(NamedTuple):
+    """The range of a field: more than `bound`."""
+
+    bound: float
+
+    def __contains__(self, value: float) -> bool:
+        return value > self.bound
+
+    def __str__(self) -> str:
+        return f"above {self.bound}"
+
+
+class Group:
+    """A frozen dataclass that checks its fields against their annotations.
+
+    Raises:
+        UsageError: a value is of the wrong type or out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, field in describe(type(self)).items():
+            object.__setattr__(self, name, field.checked(name, getattr(self, name)))
+
+
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(Group):
     """the network"""
 
-    glimpses: Annotated[int, "glimpses per image, T"] = 6
-    patch: Annotated[int, "side g of the finest patch, in pixels"] = 8
-    scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ..."] = 1
+    glimpses: Annotated[int, "glimpses per image, T", AtLeast(1)] = 6
+    patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1)] = 8
+    scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1)] = 1
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
-    units: Annotated[int, "width N of the recurrent state"] = 256
-    what_units: Annotated[int, "width of h_g, what was seen"] = 128
-    where_units: Annotated[int, "width of h_l, where it was seen"] = 128
-    glimpse_units: Annotated[int, "width G of the glimpse vector g_t"] = 256
-    std: Annotated[float, "standard deviation of the locations; the image is 2 wide"] = 0.1
+    units: Annotated[int, "width N of the recurrent state", AtLeast(1)] = 256
+    what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1)] = 128
+    where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1)] = 128
+    glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1)] = 256
+    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", Above(0)] = 0.05
     squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
-    policy_hidden: Annotated[int, "width of a hidden layer in the location policy; 0 for none (the paper)"] = 0
+    policy_hidden: Annotated[
+        int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0)
+    ] = 128
     dtype: Annotated[Literal["float32", "float64"], "floating-point type"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningConfig:
+class LearningConfig(Group):
     """the learning rule"""
 
-    epochs: Annotated[int, "epochs to train"] = 40
-    batch_size: Annotated[int, "images per step, B"] = 256
-    rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M"] = 1
+    epochs: Annotated[int, "epochs to train", AtLeast(1)] = 70
+    batch_size: Annotated[int, "images per step, B", AtLeast(1)] = 256
+    rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1)] = 1
     routing: Annotated[
         Literal["detached", "paper"],
         "where the policy gradient goes: only into the policy (detached), or on into the core as well (paper)",
     ] = "detached"
-    policy_weight: Annotated[float, "weight of the REINFORCE term"] = 1.0
+    policy_weight: Annotated[float, "weight of the REINFORCE term", AtLeast(0)] = 0.01
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
-    lr: Annotated[float, "peak learning rate"] = 1e-3
-    momentum: Annotated[float, "momentum of sgd"] = 0.9
-    schedule: Annotated[
-        Literal["cosine", "linear", "constant"], "how the learning rate falls, per step, over --decay-epochs"
-    ] = "cosine"
-    decay_epochs: Annotated[int, "epochs over which the learning rate falls, whatever --epochs says"] = 40
-    warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate"] = 1.0
-    clip: Annotated[float, "largest norm of the whole gradient; 0 for no limit"] = 5.0
+    lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
+    momentum: Annotated[float, "momentum of sgd", AtLeast(0, below=1)] = 0.9
+    schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"
+    decay_epochs: Annotated[
+        int, "epochs, warm-up included, over which the learning rate falls, whatever --epochs says", AtLeast(1)
+    ] = 70
+    warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
+    clip: Annotated[float, "largest norm of the whole gradient; 0 for no limit", AtLeast(0)] = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Group):
     """the data"""
 
     dataset: Annotated[Literal["mnist"], "the task"] = "mnist"
     validation: Annotated[
-        int, "training images held out, the last ones, to choose the best epoch; 0 to train on all"
+        int, "training images held out, the last ones, to choose the best epoch; 0 to train on all", AtLeast(0)
     ] = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Group):
     """the run"""
 
     preset: Annotated[str, "name of the preset this configuration started from"] = "mnist-6"
-    seed: Annotated[int, "seed of the weights, the order of the data and the sampled locations"] = 0
+    seed: Annotated[int, "seed of the weights, the order of the data and the sampled locations", AtLeast(0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +117,6 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
     Raises:
         UsageError: a value is of the wrong type or out of its range.
     """
-
-    def __post_init__(self) -> None:
-        for name, (kind, _) in describe(Config).items():
-            object.__setattr__(self, name, _checked(name, getattr(self, name), kind))
-        for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise UsageError(f"{flag(name)} must be at least 1, got {getattr(self, name)}")
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise UsageError(f"{flag(name)} must be positive, got {getattr(self, name)}")
-        for name in _NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise UsageError(f"{flag(name)} must not be negative, got {getattr(self, name)}")
-        if self.momentum >= 1:
-            raise UsageError(f"--momentum must be below 1, got {self.momentum}")
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `from_json` takes back."""
@@ -114,12 +135,33 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
         return dataclasses.replace(base or cls(), **values)
 
 
-_AT_LEAST_ONE = (
-    *("glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
-    *("epochs", "batch_size", "rollouts", "decay_epochs"),
-)
-_POSITIVE = ("std", "lr")
-_NOT_NEGATIVE = ("policy_hidden", "policy_weight", "momentum", "warmup_epochs", "clip", "validation", "seed")
+class Field(NamedTuple):
+    """What the annotation of a field says."""
+
+    kind: Any
+    text: str
+    range: AtLeast | Above | None = None
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The words to choose from, or None."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else None
+
+    def checked(self, name: str, value: Any) -> Any:
+        """`value` itself, or a UsageError. An int will do for a float, nothing else is converted."""
+        if self.choices:
+            if value not in self.choices:
+                raise UsageError(f"{flag(name)} must be one of {', '.join(self.choices)}, got {value!r}")
+            return value
+        if self.kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not self.kind:
+            raise UsageError(f"{flag(name)} must be a {self.kind.__name__}, got {value!r}")
+        if self.kind is float and not math.isfinite(value):
+            raise UsageError(f"{flag(name)} must be finite, got {value}")
+        if self.range is not None and value not in self.range:
+            raise UsageError(f"{flag(name)} must be {self.range}, got {value}")
+        return value
 
 
 def flag(name: str) -> str:
@@ -127,22 +169,7 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def describe(cls: type) -> dict[str, tuple[Any, str]]:
-    """The fields of a configuration class: name -> (type, description)."""
+def describe(cls: type) -> dict[str, Field]:
+    """The fields of a configuration class."""
     hints = get_type_hints(cls, include_extras=True)
-    return {field.name: get_args(hints[field.name]) for field in dataclasses.fields(cls)}
-
-
-def _checked(name: str, value: Any, kind: Any) -> Any:
-    """`value` as `kind`, or a UsageError. An int will do for a float, nothing else is converted."""
-    if get_origin(kind) is Literal:
-        if value not in get_args(kind):
-            raise UsageError(f"{flag(name)} must be one of {', '.join(get_args(kind))}, got {value!r}")
-        return value
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise UsageError(f"{flag(name)} must be a {kind.__name__}, got {value!r}")
-    if kind is float and not math.isfinite(value):
-        raise UsageError(f"{flag(name)} must be finite, got {value}")
-    return value
+    return {field.name: Field(*get_args(hints[field.name])) for field in dataclasses.fields(cls)}

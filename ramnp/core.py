@@ -31,12 +31,12 @@ class CoreCache(NamedTuple):
     Attributes:
         h: (T + 1, R, N) hidden states.
         c: (T + 1, R, N) LSTM cells, or None.
-        z: (T, R, gates N) the gates' outputs, or None where h tells them.
+        gates: (T, R, width N) what the gates made of z, or None where h tells it.
     """
 
     h: Array
     c: Array | None
-    z: Array | None
+    gates: Array | None
 
 
 class Core(Part):
@@ -48,7 +48,7 @@ class Core(Part):
     """
 
     names = ("W_hh", "W_gh", "b")
-    gates: ClassVar[int]  # z is this many times as wide as h
+    width: ClassVar[int]  # z is this many times as wide as h
 
     def __init__(
         self,
@@ -60,17 +60,21 @@ class Core(Part):
     ) -> None:
         super().__init__(xp, dtype)
         self.inputs, self.units = inputs, units
-        width = self.gates * units
-        self.add("W_hh", rng.standard_normal((units, width)) / np.sqrt(units))
-        self.add("W_gh", rng.standard_normal((inputs, width)) / np.sqrt(inputs))
-        self.add("b", np.zeros(width))
+        self.add("W_hh", rng.standard_normal((units, self.width * units)) / np.sqrt(units))
+        self.add("W_gh", rng.standard_normal((inputs, self.width * units)) / np.sqrt(inputs))
+        self.add("b", np.zeros(self.width * units))
 
     def cache(self, steps: int, rows: int) -> CoreCache:
         """Room for T steps of R rows. The states before the first step are zero, and stay so."""
-        raise NotImplementedError
+        h = self.xp.zeros((steps + 1, rows, self.units), dtype=self.dtype)
+        return CoreCache(h, None, None)
 
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
-        """Write h[t + 1] (and c[t + 1]) from z. `z` may be overwritten."""
+        """Write h[t + 1] (and c[t + 1]) from z.
+
+        z is `cache.gates[t]`, or, where that is None, h[t + 1] itself: what is left in it stays for
+        `gate_backward`.
+        """
         raise NotImplementedError
 
     def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
@@ -79,7 +83,7 @@ class Core(Part):
 
     def step(self, g: Array, t: int, cache: CoreCache) -> Array:
         """h_t from g_t (R, G): one step, written into the cache."""
-        z = cache.h[t + 1] if cache.z is None else cache.z[t]
+        z = cache.h[t + 1] if cache.gates is None else cache.gates[t]
         self.xp.matmul(g, self.W_gh, out=z)
         z += cache.h[t] @ self.W_hh
         z += self.b
@@ -87,7 +91,10 @@ class Core(Part):
         return cache.h[t + 1]
 
     def forward(self, g: Array) -> tuple[Array, tuple[Array, CoreCache]]:
-        """h (T, R, N) from all inputs g (T, R, G) at once. The cache is (g, CoreCache)."""
+        """h (T, R, N) from inputs g (T, R, G) that are all known. The cache is (g, CoreCache).
+
+        The model calls `step`, since there g_{t+1} depends on h_t.
+        """
         cache = self.cache(*g.shape[:2])
         for t in range(len(g)):
             self.step(g[t], t, cache)
@@ -106,7 +113,7 @@ class Core(Part):
         """
         g, states = cache
         steps, rows, _ = dh.shape
-        dz = self.xp.empty((steps, rows, self.gates * self.units), dtype=self.dtype)
+        dz = self.xp.empty((steps, rows, self.width * self.units), dtype=self.dtype)
         dc = None if states.c is None else self.xp.zeros_like(states.c[0])
         for t in reversed(range(steps)):
             if t + 1 < steps:
@@ -122,11 +129,7 @@ class Core(Part):
 class RNN(Core):
     """h_t = relu(z_t)."""
 
-    gates = 1
-
-    def cache(self, steps: int, rows: int) -> CoreCache:
-        h = self.xp.zeros((steps + 1, rows, self.units), dtype=self.dtype)
-        return CoreCache(h, None, None)
+    width = 1
 
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         relu(z, out=cache.h[t + 1], xp=self.xp)
@@ -141,16 +144,16 @@ class LSTM(Core):
     The forget gate's bias starts at 1, so that a new network remembers (Jozefowicz et al. 2015).
     """
 
-    gates = 4
+    width = 4
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.b[self.units : 2 * self.units] = 1
 
     def cache(self, steps: int, rows: int) -> CoreCache:
-        h = self.xp.zeros((steps + 1, rows, self.units), dtype=self.dtype)
-        z = self.xp.empty((steps, rows, 4 * self.units), dtype=self.dtype)
-        return CoreCache(h, self.xp.zeros_like(h), z)
+        h = super().cache(steps, rows).h
+        gates = self.xp.empty((steps, rows, 4 * self.units), dtype=self.dtype)
+        return CoreCache(h, self.xp.zeros_like(h), gates)
 
     def split(self, z: Array) -> tuple[Array, Array, Array, Array]:
         """The four gates' columns (i, f, o, u) of z (R, 4 N), as views."""
@@ -167,7 +170,7 @@ class LSTM(Core):
         self.xp.multiply(o, self.xp.tanh(c), out=cache.h[t + 1])
 
     def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
-        i, f, o, u = self.split(cache.z[t])
+        i, f, o, u = self.split(cache.gates[t])
         dz_i, dz_f, dz_o, dz_u = self.split(dz)
         tanh_c = self.xp.tanh(cache.c[t + 1])
         dc += tanh_backward(dh * o, tanh_c)

@@ -6,7 +6,7 @@
 | 1    | a check failed, or the training diverged                                    |
 | 2    | usage: a wrong flag, or values that do not fit together                     |
 | 3    | a backend, data set or checkpoint is missing or damaged                     |
-| 4    | the results could not be written (disk full, no permission)                 |
+| 4    | a file could not be read or written (disk full, no permission)              |
 | 130  | stopped with Ctrl-C; the last finished epoch is saved                       |
 """
 
@@ -49,3 +49,8 @@ class OutputError(RamnpError):
     """A result could not be written."""
 
     exit_code = 4
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

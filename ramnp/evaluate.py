@@ -22,8 +22,9 @@ from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, UsageError
 from ramnp.model import RecurrentAttentionModel
 
-ROWS = 2000  # rollouts computed together: enough to keep the matrix products efficient
-SEED = 20141  # of the first locations and samples, the same for every model
+BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
+# First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
+SEED, DETERMINISTIC, SAMPLED = 20141, 0, 1
 
 
 def evaluate(
@@ -35,14 +36,16 @@ def evaluate(
         rollouts: M, over which `averaged` averages; `stochastic` is the first of them.
         limit_batches: evaluate only so many batches.
     """
-    xp, rng = model.xp, np.random.default_rng(SEED)
+    xp = model.xp
     wrong = xp.zeros(3, dtype=np.int64)
     images = 0
-    for number, (canvas, labels) in enumerate(source.batches(max(ROWS // rollouts, 1))):
+    for number, (canvas, labels) in enumerate(source.batches(BATCH)):
         if number == limit_batches:
             break
         size = len(labels)
+        rng = np.random.default_rng([SEED, DETERMINISTIC, number])
         mean = model.forward(canvas, model.draw(rng, size, deterministic=True))
+        rng = np.random.default_rng([SEED, SAMPLED, number])
         sampled = model.forward(canvas, model.draw(rng, rollouts * size))
         # Row m B + b is rollout m of image b, so the first B rows are one rollout of each image.
         for figure, scores in enumerate((mean.log_p, sampled.log_p[:size], model.predict(sampled, size))):

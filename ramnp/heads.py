@@ -1,7 +1,7 @@
 """What is read off the state: the answer, and the reward to expect.
 
-    log p = log softmax(h_T W_a + b_a)       the action network (paper, section 3.1)
-    b_t   = h_t W_b + b_b                    the baseline (paper, section 3.2)
+log p = log softmax(h_T W_a + b_a)       the action network (paper, section 3.1)
+b_t   = h_t W_b + b_b                    the baseline (paper, section 3.2)
 """
 
 from typing import Any
@@ -9,25 +9,22 @@ from typing import Any
 import numpy as np
 
 from ramnp.backend import Array
-from ramnp.layers import Linear, log_softmax
+from ramnp.layers import Linear
 
 
 class ActionNetwork(Linear):
-    """log p (rows, A) over the classes, from h (rows, N)."""
+    """Logits (rows, A) over the classes, from h (rows, N). Log-softmax comes with the loss."""
 
-    def __init__(self, units: int, classes: int, rng: np.random.Generator, xp: Any = np, dtype: Any = np.float32):
+    def __init__(
+        self, units: int, classes: int, rng: np.random.Generator, xp: Any = np, dtype: Any = np.float32
+    ) -> None:
         super().__init__(units, classes, rng, 1.0, xp, dtype)
-
-    def forward(self, h: Array, out: Array | None = None) -> tuple[Array, Array]:
-        """log p. The cache is h. `backward` takes the gradient of the logits, as cross-entropy gives it."""
-        logits, cache = super().forward(h, out)
-        return log_softmax(logits, self.xp), cache
 
 
 class Baseline(Linear):
     """b (rows,): the reward expected from h (rows, N)."""
 
-    def __init__(self, units: int, rng: np.random.Generator, xp: Any = np, dtype: Any = np.float32):
+    def __init__(self, units: int, rng: np.random.Generator, xp: Any = np, dtype: Any = np.float32) -> None:
         super().__init__(units, 1, rng, 0.0, xp, dtype)  # zero weights: at first it expects nothing
 
     def forward(self, h: Array, out: Array | None = None) -> tuple[Array, Array]:
@@ -35,6 +32,6 @@ class Baseline(Linear):
         b, cache = super().forward(h, out)
         return b[:, 0], cache
 
-    def backward(self, db: Array, cache: Array, input_gradient: bool = False) -> Array | None:
+    def backward(self, dbaseline: Array, cache: Array, input_gradient: bool = False) -> Array | None:
         """Gradients of W_b and b_b alone: h is a constant to the baseline, which must not shape it."""
-        return super().backward(db[:, None], cache, input_gradient)
+        return super().backward(dbaseline[:, None], cache, input_gradient)

@@ -13,15 +13,16 @@ is a constant. So all other parts run backward once, on the rows of all time ste
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ramnp.backend import NUMPY, Array, Backend
 from ramnp.config import ModelConfig
 from ramnp.core import CORES, CoreCache
+from ramnp.errors import UsageError
 from ramnp.glimpse import GlimpseNetwork
 from ramnp.heads import ActionNetwork, Baseline
+from ramnp.layers import log_softmax
 from ramnp.parameters import Parameters, Part
 from ramnp.policy import GaussianPolicy
 from ramnp.reinforce import HybridLoss, hybrid_loss
@@ -70,8 +71,8 @@ def at(t: int, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(array[t] for array in arrays)
 
 
-def rows(array: Array) -> Array:
-    """(T, R, ...) as T R rows: time is just more rows. A view."""
+def flatten_time(array: Array) -> Array:
+    """(T, R, ...) as (T R, ...): time is just more rows. A view."""
     return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
@@ -103,15 +104,21 @@ class RecurrentAttentionModel(Part):
         super().__init__(xp, dtype)
         self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
         rng = np.random.default_rng(seed)
-        units, made = config.units, (rng, xp, dtype)
+        units = config.units
         self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype)
         self.glimpse = GlimpseNetwork(
-            self.sensor.size(image_shape[2]), config.what_units, config.where_units, config.glimpse_units, *made
+            self.sensor.size(image_shape[2]),
+            config.what_units,
+            config.where_units,
+            config.glimpse_units,
+            rng,
+            xp,
+            dtype,
         )
-        self.core = CORES[config.core](config.glimpse_units, units, *made)
+        self.core = CORES[config.core](config.glimpse_units, units, rng, xp, dtype)
         self.policy = GaussianPolicy(units, config.std, rng, config.squash, config.policy_hidden, xp, dtype)
-        self.action = ActionNetwork(units, classes, *made)
-        self.baseline = Baseline(units, *made)
+        self.action = ActionNetwork(units, classes, rng, xp, dtype)
+        self.baseline = Baseline(units, rng, xp, dtype)
         self.parameters = Parameters(self)
 
     def canvas(self, images: np.ndarray) -> Canvas:
@@ -157,9 +164,14 @@ class RecurrentAttentionModel(Part):
             randomness: (T, R, 2) from `draw`, R a multiple of B.
             samples: (T - 1, R, 2) locations to replay instead of sampling; a gradient check needs them.
             out: a rollout of as many rows, to be overwritten. Default: new storage.
+
+        Raises:
+            UsageError: shapes do not fit together.
         """
         steps, xp = self.config.glimpses, self.xp
         rollout = self.storage(randomness.shape[1]) if out is None else out
+        if randomness.shape != rollout.locations.shape:
+            raise UsageError(f"randomness must be {rollout.locations.shape}, (T, R, 2), got {randomness.shape}")
         rollout.locations[0] = randomness[0]
         for t in range(steps):
             location = rollout.locations[t]
@@ -175,8 +187,9 @@ class RecurrentAttentionModel(Part):
                 # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
                 # training would end in an index error instead of saying that it diverged.
                 xp.fmax(xp.fmin(rollout.samples[t], 1), -1, out=rollout.locations[t + 1])
-        rollout.log_p, _ = self.action.forward(rollout.h[-1])
-        baseline, _ = self.baseline.forward(rows(rollout.h[:-1]))
+        logits, _ = self.action.forward(rollout.h[-1])
+        rollout.log_p = log_softmax(logits, xp)
+        baseline, _ = self.baseline.forward(flatten_time(rollout.h[:-1]))
         rollout.baseline = baseline.reshape(rollout.samples.shape[:2])
         return rollout
 
@@ -193,11 +206,10 @@ class RecurrentAttentionModel(Part):
             routing: "detached" or "paper".
             policy_weight: weight of the REINFORCE term.
         """
-        h, decisions = rollout.h, rows(rollout.h[:-1])
-        labels = self.xp.tile(labels, len(rollout.log_p) // len(labels))
+        h, decisions = rollout.h, flatten_time(rollout.h[:-1])
         loss = hybrid_loss(
             rollout.log_p,
-            labels,
+            self.tile(labels, rollout),
             rollout.mu,
             rollout.samples,
             rollout.baseline,
@@ -207,17 +219,21 @@ class RecurrentAttentionModel(Part):
         )
         dh = self.xp.zeros_like(h)
         dh[-1] = self.action.backward(loss.dlogits, h[-1])
-        self.baseline.backward(loss.db.reshape(-1), decisions)
-        policy_cache = (decisions, *(rows(buffer) for buffer in rollout.policy))
+        self.baseline.backward(flatten_time(loss.dbaseline), decisions)
+        policy_cache = (decisions, *(flatten_time(buffer) for buffer in rollout.policy))
         into_core = routing == "paper"
-        d_decisions = self.policy.backward(rows(loss.dmu), policy_cache, input_gradient=into_core)
+        d_decisions = self.policy.backward(flatten_time(loss.dmu), policy_cache, input_gradient=into_core)
         if into_core:
-            earlier = rows(dh[:-1])
+            earlier = flatten_time(dh[:-1])
             earlier += d_decisions
         dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         glimpse_cache = (rollout.rho, rollout.locations, *rollout.glimpse)
-        self.glimpse.backward(rows(dg), tuple(rows(a) for a in glimpse_cache), input_gradient=False)
+        self.glimpse.backward(flatten_time(dg), tuple(flatten_time(a) for a in glimpse_cache), input_gradient=False)
         return loss
+
+    def tile(self, labels: Array, rollout: Rollout) -> Array:
+        """(R,) labels of the rollouts, from those of the B images."""
+        return self.xp.tile(labels, len(rollout.log_p) // len(labels))
 
     def predict(self, rollout: Rollout, images: int) -> Array:
         """(B, A) class probabilities of a rollout, averaged over each image's M rollouts."""

@@ -36,7 +36,7 @@ class Adam:
         m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,
         values -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
-    The number of steps t is kept in a 0-d array on the host, so that a checkpoint holds it.
+    The number of steps t is kept in a 0-d array on the host: there it costs no synchronisation to read.
     """
 
     state: ClassVar[tuple[str, ...]] = ("m", "v", "t")
@@ -79,8 +79,8 @@ def clip_gradients(parameters: Parameters, norm: Array, limit: float, xp: Any = 
 def learning_rate(config: LearningConfig, step: int, steps_per_epoch: int) -> float:
     """The rate of update number `step`, counted from 0.
 
-    It rises linearly over the warm-up, then falls from `lr` to 1% of it over `decay_epochs`, by half a
-    cosine or linearly, or stays. It depends on nothing that happens later, `epochs` included, so a run that
+    It rises linearly over the warm-up, then falls from `lr` to 1% of it over the rest of `decay_epochs`, by
+    half a cosine or linearly, or stays. It depends on nothing that happens later, `epochs` included, so a run that
     is stopped and continued takes the same steps as one that is not.
     """
     epoch = step / steps_per_epoch

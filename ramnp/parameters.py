@@ -34,12 +34,12 @@ class Part:
         setattr(self, name, value)
         setattr(self, "d" + name, self.xp.zeros_like(value))
 
-    def owners(self, prefix: str = "") -> Iterator[tuple[str, "Part", str]]:
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, "Part", str]]:
         """All parameters below this part: dotted name, the part that owns it, its attribute."""
         for name in self.names:
             yield prefix + name, self, name
         for part in self.parts:
-            yield from getattr(self, part).owners(f"{prefix}{part}.")
+            yield from getattr(self, part).walk(f"{prefix}{part}.")
 
 
 class Parameters:
@@ -51,7 +51,7 @@ class Parameters:
     """
 
     def __init__(self, part: Part) -> None:
-        owners = list(part.owners())
+        owners = list(part.walk())
         xp = part.xp
         size = sum(getattr(owner, name).size for _, owner, name in owners)
         self.values: Array = xp.empty(size, dtype=part.dtype)
@@ -68,7 +68,9 @@ class Parameters:
             setattr(owner, name, self[dotted])
             setattr(owner, "d" + name, self.gradient(dotted))
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """P, the number of parameters."""
         return self.values.size
 
     def __iter__(self) -> Iterator[str]:
@@ -76,11 +78,14 @@ class Parameters:
 
     def __getitem__(self, name: str) -> Array:
         """The parameter `name`: a view, so writing to it changes the model."""
-        return self.values[self.slices[name]].reshape(self._shapes[name])
+        return self._view(self.values, name)
 
     def gradient(self, name: str) -> Array:
         """The gradient of the parameter `name`: a view."""
-        return self.gradients[self.slices[name]].reshape(self._shapes[name])
+        return self._view(self.gradients, name)
+
+    def _view(self, vector: Array, name: str) -> Array:
+        return vector[self.slices[name]].reshape(self._shapes[name])
 
     def spans(self) -> dict[str, slice]:
         """Where the first-level parts ("glimpse", "core", ...) lie in the vectors."""

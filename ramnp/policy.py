@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ramnp.backend import Array
+from ramnp.errors import UsageError
 from ramnp.layers import Linear, relu, relu_backward, tanh, tanh_backward
 from ramnp.parameters import Part
 
@@ -31,7 +32,10 @@ class GaussianPolicy(Part):
         units: N, width of h_t.
         std: standard deviation, in units of l: the image is 2 wide.
         squash: "tanh"; "clip" to [-1, 1], with no gradient where it clips; or "linear" for none.
-        hidden: width of the hidden layer, or 0 for none (the paper's policy).
+        hidden_units: width of the hidden layer, or 0 for none (the paper's policy).
+
+    Raises:
+        UsageError: the squash is unknown.
     """
 
     def __init__(
@@ -40,17 +44,19 @@ class GaussianPolicy(Part):
         std: float,
         rng: np.random.Generator,
         squash: str = "tanh",
-        hidden: int = 0,
+        hidden_units: int = 0,
         xp: Any = np,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(xp, dtype)
-        self.std, self.squash, self.hidden_units = std, squash, hidden
-        self.parts = ("hidden", "mean") if hidden else ("mean",)
-        if hidden:
-            self.hidden = Linear(units, hidden, rng, np.sqrt(2), xp, dtype)
+        if squash not in SQUASHES:
+            raise UsageError(f"unknown squash '{squash}': choose {', '.join(SQUASHES)}")
+        self.std, self.squash, self.hidden_units = std, squash, hidden_units
+        self.parts = ("hidden", "mean") if hidden_units else ("mean",)
+        if hidden_units:
+            self.hidden = Linear(units, hidden_units, rng, np.sqrt(2), xp, dtype)
         # A small gain: a new policy looks near the centre, where every mean has a gradient.
-        self.mean = Linear(hidden or units, 2, rng, 0.1, xp, dtype)
+        self.mean = Linear(hidden_units or units, 2, rng, 0.1, xp, dtype)
 
     def buffers(self, *leading: int) -> tuple[Array, ...]:
         """Room for what `forward` computes: the hidden layer where there is one, and mu."""
@@ -59,34 +65,34 @@ class GaussianPolicy(Part):
 
     def forward(self, h: Array, out: tuple[Array, ...] | None = None) -> tuple[Array, tuple[Array, ...]]:
         """mu (rows, 2) from h (rows, N). The cache is (h, mu), or (h, hidden layer, mu)."""
-        *hidden, mu = self.buffers(len(h)) if out is None else out
+        *between, mu = self.buffers(len(h)) if out is None else out
         x = h
-        if hidden:
-            x, _ = self.hidden.forward(h, out=hidden[0])
+        if between:
+            x, _ = self.hidden.forward(h, out=between[0])
             relu(x, out=x, xp=self.xp)
         self.mean.forward(x, out=mu)
         if self.squash == "tanh":
             tanh(mu, out=mu, xp=self.xp)
         elif self.squash == "clip":
             self.xp.clip(mu, -1, 1, out=mu)
-        return mu, (h, *hidden, mu)
+        return mu, (h, *between, mu)
 
     def backward(self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
         """dh from dmu, or None where `input_gradient` is false.
 
         Through the squash: da = dmu (1 - mu^2) for tanh; da = dmu where |mu| < 1, else 0, for clip.
         """
-        h, *hidden, mu = cache
+        h, *between, mu = cache
         if self.squash == "tanh":
             da = tanh_backward(dmu, mu)
         elif self.squash == "clip":
             da = dmu * (self.xp.abs(mu) < 1)
         else:
             da = dmu
-        if not hidden:
+        if not between:
             return self.mean.backward(da, h, input_gradient)
-        dx = self.mean.backward(da, hidden[0])
-        dx = relu_backward(dx, hidden[0], out=dx, xp=self.xp)
+        dx = self.mean.backward(da, between[0])
+        dx = relu_backward(dx, between[0], out=dx, xp=self.xp)
         return self.hidden.backward(dx, h, input_gradient)
 
     def sample(self, mu: Array, noise: Array, out: Array | None = None) -> Array:

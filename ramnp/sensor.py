@@ -51,9 +51,14 @@ def pad(images: Array, margin: int, xp: Any = np) -> Canvas:
     return Canvas(pixels, margin)
 
 
+def ruler(location: Array, extent: int) -> Array:
+    """p: where a location in [-1, 1] falls on the ruler from 0 to `extent` pixels, along one axis."""
+    return (location + 1) * (extent / 2)
+
+
 def corner(location: Array, extent: int, side: int, xp: Any = np) -> Array:
-    """First pixel of a patch of `side` pixels centred on `location` in [-1, 1], along one axis."""
-    return xp.floor((location + 1) * (extent / 2) - side / 2 + 0.5).astype(np.int64)
+    """First pixel of a patch of `side` pixels centred on `location`, along one axis."""
+    return xp.floor(ruler(location, extent) - side / 2 + 0.5).astype(np.int64)
 
 
 class GlimpseSensor:

@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import platform
 import subprocess
 import sys
@@ -37,16 +38,17 @@ from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
 from ramnp.config import Config, flag
 from ramnp.data.source import DataSet, Source
-from ramnp.errors import CheckpointError, DivergenceError, UsageError
+from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
 from ramnp.evaluate import evaluate
 from ramnp.model import RecurrentAttentionModel
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
+from ramnp.reinforce import TERMS
 from ramnp.sensor import Canvas
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
 VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
 
-# Every stream of random numbers is made from (seed, purpose, epoch), so a resumed run draws the same ones.
+# Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
 ORDER, LOCATIONS = 1, 2
 
 
@@ -54,8 +56,8 @@ class Trainer:
     """The model and the optimizer, and one training step.
 
     Attributes:
-        totals: running sums over the steps since `reset`: losses by part, reward, gradient norms. They
-            stay on the backend until `means` fetches them.
+        totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
+            in total. They stay on the backend until `means` fetches them.
     """
 
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
@@ -69,7 +71,7 @@ class Trainer:
     def reset(self) -> None:
         """Start the running sums anew."""
         self.steps = 0
-        self.totals: Array = self.xp.zeros(4 + len(self.spans) + 1, dtype=np.float64)
+        self.totals: Array = self.xp.zeros(len(TERMS) + 1 + len(self.spans) + 1, dtype=np.float64)
 
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
         """Forward, backward, update: one batch, and nothing brought to the host."""
@@ -82,17 +84,16 @@ class Trainer:
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
         self.optimizer.step(lr)
-        self.totals[:4] += self.xp.stack([loss.action, loss.policy, loss.baseline, loss.reward])
-        self.totals[4:] += norms
+        self.totals += self.xp.concatenate([self.xp.stack([*loss.terms.values(), loss.reward]), norms])
         self.steps += 1
 
     def means(self) -> dict[str, Any]:
         """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
         means = (self.backend.to_host(self.totals) / max(self.steps, 1)).tolist()
         return {
-            "loss": dict(zip(("action", "policy", "baseline"), means[:3], strict=True)),
-            "reward": means[3],
-            "gradient_norm": dict(zip((*self.spans, "total"), means[4:], strict=True)),
+            "loss": {term: means.pop(0) for term in TERMS},
+            "reward": means.pop(0),
+            "gradient_norm": dict(zip((*self.spans, "total"), means, strict=True)),
         }
 
     def finite(self) -> bool:
@@ -100,8 +101,8 @@ class Trainer:
         healthy = self.xp.isfinite(self.totals).all() & self.xp.isfinite(self.model.parameters.values).all()
         return bool(self.backend.to_host(healthy))
 
-    def checkpoint(self, epoch: int, best: dict[str, float] | None, seconds: float) -> Checkpoint:
-        """All that is needed to go on from here."""
+    def checkpoint(self, epoch: int, best: dict[str, Any] | None, seconds: float) -> Checkpoint:
+        """All that is needed to go on from here. On NumPy these are views: save them before the next step."""
         host = self.backend.to_host
         return Checkpoint(
             config=self.config,
@@ -126,6 +127,7 @@ class Trainer:
             if name not in saved.optimizer or saved.optimizer[name].shape != mine.shape:
                 raise CheckpointError(f"the checkpoint holds no {name} that fits the {self.config.optimizer} optimizer")
             theirs = saved.optimizer[name]
+            # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
 
 
@@ -158,10 +160,8 @@ class Run:
             Source(split, backend, margin) for split in (dataset.train, dataset.validation, dataset.test)
         )
         self.steps_per_epoch = len(self.train) // config.batch_size
-        if not self.steps_per_epoch:
-            raise UsageError(f"--batch-size {config.batch_size} is more than the {len(self.train)} training images")
         self.epoch = 0
-        self.best: dict[str, float] | None = None
+        self.best: dict[str, Any] | None = None
         self.seconds = 0.0
         self.metrics: list[dict[str, Any]] = []
 
@@ -172,8 +172,7 @@ class Run:
 
     def start(self) -> None:
         """Write what a new run needs before its first epoch, so that it can be resumed from the very start."""
-        description = {"config": self.config.to_json(), "backend": self.trainer.backend.name} | provenance()
-        write_json(self.folder / "config.json", description)
+        self.write_config()
         self.save()
 
     def resume(self) -> None:
@@ -197,12 +196,16 @@ class Run:
         # Lines of an epoch that did not reach its checkpoint are written again.
         self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
         self.write_metrics()
+        self.write_config()
+
+    def write_config(self) -> None:
+        """Write config.json."""
+        description = {"config": self.config.to_json(), "backend": self.trainer.backend.name}
+        write_json(self.folder / "config.json", description | provenance())
 
     def save(self) -> None:
         """Write checkpoint.npz."""
-        checkpoint.save(
-            self.folder / "checkpoint.npz", self.trainer.checkpoint(self.epoch, self.best, self.seconds)
-        )
+        checkpoint.save(self.folder / "checkpoint.npz", self.trainer.checkpoint(self.epoch, self.best, self.seconds))
 
     def write_metrics(self) -> None:
         """Write metrics.jsonl."""
@@ -238,12 +241,12 @@ class Run:
         config, trainer, epoch = self.config, self.trainer, self.epoch + 1
         started = time.perf_counter()
         trainer.reset()
-        locations = np.random.default_rng([config.seed, LOCATIONS, epoch])
+        location_rng = np.random.default_rng([config.seed, LOCATIONS, epoch])
         for step, (canvas, labels) in enumerate(self.batches(epoch, steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
             # NaN and infinity are looked for below; a warning for each would say less.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                trainer.step(canvas, labels, trainer.model.draw(locations, len(labels) * config.rollouts), lr)
+                trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * config.rollouts), lr)
             bar.update(len(labels))
             if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
                 self.check_finite(epoch)
@@ -258,8 +261,8 @@ class Run:
         line = {"epoch": epoch, "lr": lr} | trainer.means()
         line |= {"validation_error": errors, "images_per_second": round(steps * config.batch_size / trained, 1)}
         self.metrics.append(line | {"seconds": round(self.seconds, 2)})
-        if errors is None or self.best is None or errors["averaged"] < self.best["error"]:
-            self.best = {"epoch": epoch, "error": errors["averaged"]} if errors else None
+        if errors is None or self.best is None or errors["averaged"] < self.best["validation_error"]["averaged"]:
+            self.best = {"epoch": epoch, "validation_error": errors} if errors else None
             self.save_best()
         self.write_metrics()
         self.save()
@@ -271,8 +274,8 @@ class Run:
 
     def batches(self, epoch: int, steps: int) -> Iterator[tuple[Canvas, Array]]:
         """The batches of an epoch, in the order that its seed gives."""
-        order = np.random.default_rng([self.config.seed, ORDER, epoch])
-        batches = self.train.batches(self.config.batch_size, order)
+        order_rng = np.random.default_rng([self.config.seed, ORDER, epoch])
+        batches = self.train.batches(self.config.batch_size, order_rng)
         return (batch for _, batch in zip(range(steps), batches, strict=False))
 
     def check_finite(self, epoch: int) -> None:
@@ -298,11 +301,11 @@ class Run:
         result = {
             "preset": self.config.preset,
             "seed": self.config.seed,
-            "parameters": len(self.trainer.model.parameters),
+            "parameters": self.trainer.model.parameters.size,
             "seconds": round(self.seconds, 1),
             "epochs": self.epoch,
             "evaluated_epoch": best.epoch,
-            "validation_error": self.best["error"] if self.best else None,
+            "validation_error": self.best["validation_error"] if self.best else None,
             "test_error": errors,
             "limit_batches": self.limit_batches,
             "backend": self.trainer.backend.name,
@@ -335,12 +338,13 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     for name in parameters:
         shape = "x".join(map(str, parameters[name].shape))
         print(f"{name:<22}{shape:>14}{parameters[name].size:>12,}")
-    print(f"{'total':<22}{'':>14}{len(parameters):>12,}")
+    print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
     print(f"\n{'kept per step':<22}{'shape':>22}")
     storage = trainer.storage
     kept = {"sensor": [storage.rho], "locations": [storage.locations], "glimpse": storage.glimpse,
             "core": storage.core, "policy": storage.policy}  # fmt: skip
-    size = 2 * parameters.values.nbytes + sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
+    size = 2 * parameters.values.nbytes
+    size += sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
     for part, arrays in kept.items():
         for array in arrays:
             if array is not None:
@@ -348,8 +352,6 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
                 size += array.nbytes
     print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
     source = Source(dataset.train[: config.batch_size], backend, model.sensor.margin)
-    if not len(source) == config.batch_size:
-        raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
     canvas, labels = next(source.batches(config.batch_size))
     trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
@@ -369,8 +371,6 @@ def provenance() -> dict[str, Any]:
 
 def count_cores() -> int:
     """Cores this process may use."""
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -411,13 +411,17 @@ def new_folder(out: Path | None, config: Config) -> Path:
 
     Raises:
         UsageError: it exists and is not empty.
+        OutputError: it cannot be made.
     """
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         out = Path("runs") / f"{config.preset}-seed{config.seed}-{now}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not an empty folder: choose another --out, or go on with --resume {out}")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
     return out
 
 
@@ -426,10 +430,14 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
 
     Raises:
         UsageError: a flag contradicts it.
+        CheckpointError: its config.json is missing or damaged.
     """
     if not arguments.resume.is_dir():
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
-    saved = Config.from_json(read_json(arguments.resume / "config.json")["config"])
+    try:
+        saved = Config.from_json(read_json(arguments.resume / "config.json")["config"])
+    except (UsageError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{arguments.resume}/config.json is missing or damaged ({first_line(error)})") from error
     for name, value in given_flags(arguments).items():
         if name != "epochs" and value != getattr(saved, name):
             raise UsageError(f"{flag(name)} {value}: a resumed run keeps its {name}, {getattr(saved, name)}")
@@ -460,6 +468,8 @@ def main(argv: list[str] | None = None) -> int:
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
     backend = get_backend(arguments.backend)
     dataset = data.load(config.dataset, config.validation)
+    if config.batch_size > len(dataset.train):
+        raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
     if arguments.dry_run:
         dry_run(config, dataset, backend)
         return 0

@@ -7,10 +7,12 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
+from ramnp.checkpoint import write_atomically
 from ramnp.data.source import Source
 from ramnp.model import RecurrentAttentionModel
-from ramnp.sensor import corner
+from ramnp.sensor import corner, ruler
 
 
 def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
@@ -18,21 +20,25 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     losses, errors, norms = figure.subplots(1, 3)
     x = [line["epoch"] for line in epochs]
-    for part in ("action", "policy", "baseline"):
-        losses.plot(x, [line["loss"][part] for line in epochs], label=part)
-    losses.set(xlabel="epoch", ylabel="loss (nats; baseline: squared reward)", title="training loss by part")
+    for term in epochs[0]["loss"]:
+        losses.plot(x, [line["loss"][term] for line in epochs], label=term)
+    losses.set(xlabel="epoch", ylabel="loss (nats; baseline: squared reward)", title="training loss by term")
     errors.plot(x, [100 * (1 - line["reward"]) for line in epochs], label="training, stochastic")
     for kind in ("deterministic", "averaged"):
-        if any(line["validation_error"] for line in epochs):
+        if epochs[0]["validation_error"]:
             errors.plot(x, [line["validation_error"][kind] for line in epochs], label=f"validation, {kind}")
     errors.set(xlabel="epoch", ylabel="error (%)", yscale="log", title="error")
     for part in epochs[0]["gradient_norm"]:
         norms.plot(x, [line["gradient_norm"][part] for line in epochs], label=part)
     norms.set(xlabel="epoch", ylabel="mean norm over steps", yscale="log", title="gradients by part")
+    for axes in (errors, norms):
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     for axes in (losses, errors, norms):
-        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, images: int = 8, seed: int = 0) -> None:
@@ -66,7 +72,7 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                     (left - 0.5, upper - 0.5), patch, patch, fill=False, color=colors[t], lw=1.6 if k == 0 else 0.5
                 )
                 axes.add_patch(box)
-        path_x, path_y = (locations[:, b, 0] + 1) / 2 * width - 0.5, (locations[:, b, 1] + 1) / 2 * height - 0.5
+        path_x, path_y = ruler(locations[:, b, 0], width) - 0.5, ruler(locations[:, b, 1], height) - 0.5
         axes.plot(path_x, path_y, color="white", lw=2.2)
         axes.plot(path_x, path_y, color="tab:red", lw=1.2)
         for t in range(steps):
@@ -87,11 +93,21 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                     spine.set(visible=True, color=colors[t], lw=2)
             grid[0, t].set_title(str(t + 1), fontsize=8, pad=2)
     figure.suptitle("where it looked (1, 2, ...: order of the glimpses), and what the sensor saw")
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        OutputError: that failed.
+    """
+    write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
 
 
 def _show(axes: Any, image: np.ndarray, top: float | None = None) -> None:
     """One image, gray or colour, without ticks."""
     top = (255 if image.dtype == np.uint8 else 1.0) if top is None else top
-    axes.imshow(image.squeeze() / top, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    image = image[..., 0] if image.shape[-1] == 1 else image
+    axes.imshow(image / top, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])

@@ -7,7 +7,7 @@ from ramnp.gradcheck import check_gradient
 
 def named_arrays(part):
     """name -> (parameter, its gradient) of a part and its sub-parts."""
-    return {name: (getattr(owner, own), getattr(owner, "d" + own)) for name, owner, own in part.owners()}
+    return {name: (getattr(owner, own), getattr(owner, "d" + own)) for name, owner, own in part.walk()}
 
 
 def failures(f, arrays, **options):

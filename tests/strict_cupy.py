@@ -104,7 +104,9 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> "ndarray":
         key = self._key(key)
-        return ndarray(np.asarray(self._host[(*key, ...)] if isinstance(key, tuple) and ... not in key else self._host[key]))
+        return ndarray(
+            np.asarray(self._host[(*key, ...)] if isinstance(key, tuple) and ... not in key else self._host[key])
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._host[self._key(key)] = _unwrap(value)
@@ -173,8 +175,9 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
     setattr(ndarray, f"__i{_name}__", _in_place(getattr(operator, f"i{_name}")))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(ndarray, f"__{_name}__", _binary(getattr(operator, _name)))
-for _name in ("neg", "abs", "invert"):
-    setattr(ndarray, f"__{_name}__", lambda self, _function=getattr(operator, _name): _wrap(_function(self._host)))
+ndarray.__neg__ = lambda self: _wrap(-self._host)
+ndarray.__abs__ = lambda self: _wrap(abs(self._host))
+ndarray.__invert__ = lambda self: _wrap(~self._host)
 
 
 def asarray(a: Any, dtype: Any = None) -> ndarray:
@@ -205,5 +208,3 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'cupy' has no attribute '{name}'")
     function = getattr(np, name)
     return lambda *args, **keywords: _call(name, function, allowed, args, keywords)
-
-

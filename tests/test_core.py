@@ -53,7 +53,7 @@ class WrongStep(RNN):
     """h_t used for h_{t-1} in the recurrent weight gradient: the same states, told one step late."""
 
     def backward(self, dh, cache):
-        g, states = cache
+        _, states = cache
         dg = super().backward(dh.copy(), cache)
         probe = RNN(self.units, self.units, np.random.default_rng(0), dtype=np.float64)
         probe.W_hh = self.W_hh

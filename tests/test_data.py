@@ -77,6 +77,7 @@ def test_idx_gives_back_what_was_written(shape):
         pytest.param(b"\1" + idx_header(2)[1:] + b"ab", id="magic"),
         pytest.param(idx_header(2, kind=9) + b"ab", id="signed-bytes"),
         pytest.param(idx_header(2, 1) + b"ab", id="two-axes"),
+        pytest.param(b"\0\0\x08\2" + idx_header(2)[4:] + b"ab", id="wrong-number-of-axes"),
         pytest.param(idx_header(3) + b"ab", id="one-too-few"),
         pytest.param(idx_header(2) + b"abc", id="trailing-byte"),
         pytest.param(idx_header(2**32 - 1) + b"ab", id="huge-length"),

@@ -90,7 +90,9 @@ def test_log_softmax_and_cross_entropy(backend, rng):
 
 def test_log_softmax_of_large_values():
     with np.errstate(all="raise", under="ignore"):
-        np.testing.assert_allclose(layers.log_softmax(np.array([[1e4, 0.0], [-1e4, -1e4]])), [[0, -1e4], [-np.log(2)] * 2])
+        np.testing.assert_allclose(
+            layers.log_softmax(np.array([[1e4, 0.0], [-1e4, -1e4]])), [[0, -1e4], [-np.log(2)] * 2]
+        )
 
 
 def test_out_is_written_and_inputs_are_not(rng):

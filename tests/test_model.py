@@ -16,7 +16,8 @@ from ramnp.model import RecurrentAttentionModel
 from ramnp.policy import GaussianPolicy
 
 SMALL = {
-    "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "dtype": "float64",
+    "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "policy_hidden": 0,
+    "dtype": "float64",
 }  # fmt: skip
 WEIGHT = 0.7
 IMAGES = 3
@@ -30,7 +31,7 @@ class Case:
         self.routing = routing
         self.model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, channels), 4, backend, seed=1)
         self.parameters = self.model.parameters
-        self.parameters.values += backend.asarray(0.2 * rng.standard_normal(len(self.parameters)))
+        self.parameters.values += backend.asarray(0.2 * rng.standard_normal(self.parameters.size))
         self.canvas = self.model.canvas(rng.random((IMAGES, 9, 7, channels)))
         self.labels = backend.asarray(rng.integers(0, 4, IMAGES))
         self.randomness = self.model.draw(rng, rollouts * IMAGES)
@@ -98,6 +99,29 @@ def test_detached_routing_trains_each_part_by_its_own_loss_alone():
         np.testing.assert_array_equal(case.parameters.gradients[spans[part]], without[spans[part]])
 
 
+@pytest.mark.parametrize("routing", ["paper", "detached"])
+@pytest.mark.parametrize(
+    ("term", "trains"),
+    [
+        ("dlogits", {"action", "core", "glimpse"}),
+        ("dmu", {"policy", "core", "glimpse"}),
+        ("dbaseline", {"baseline"}),
+    ],
+)
+def test_each_term_reaches_its_parts_and_no_other(monkeypatch, routing, term, trains):
+    gradients = {"dlogits", "dmu", "dbaseline"}
+    right = module.hybrid_loss
+
+    def only_one(*args):
+        loss = right(*args)
+        return loss._replace(**{name: 0 * getattr(loss, name) for name in gradients - {term}})
+
+    monkeypatch.setattr(module, "hybrid_loss", only_one)
+    parameters = Case(module.NUMPY, routing, glimpses=3).parameters
+    reached = {part for part, span in parameters.spans().items() if parameters.gradients[span].any()}
+    assert reached == ({"policy"} if (term, routing) == ("dmu", "detached") else trains)
+
+
 def test_in_the_paper_s_routing_the_policy_gradient_reaches_the_core():
     case = Case(module.NUMPY, "paper", glimpses=3)
     spans = case.parameters.spans()
@@ -125,7 +149,7 @@ class LeakingModel(RecurrentAttentionModel):
     def backward(self, rollout, labels, routing, policy_weight):
         loss = super().backward(rollout, labels, routing, policy_weight)
         dh = np.zeros_like(rollout.h)
-        module.rows(dh[:-1])[...] = self.baseline.leaked
+        module.flatten_time(dh[:-1])[...] = self.baseline.leaked
         self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         return loss
 
@@ -226,4 +250,4 @@ def test_parameters_are_views_of_one_vector():
     assert model.parameters.gradients.sum() == model.core.W_hh.size
     spans = model.parameters.spans()
     assert list(spans) == ["glimpse", "core", "policy", "action", "baseline"]
-    assert sum(span.stop - span.start for span in spans.values()) == len(model.parameters)
+    assert sum(span.stop - span.start for span in spans.values()) == model.parameters.size

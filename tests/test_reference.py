@@ -126,7 +126,7 @@ def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpse
     images = rng.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     labels = rng.integers(0, CLASSES, count)
     model = RecurrentAttentionModel(config, (height, width, channels), CLASSES)
-    model.parameters.values += rng.normal(0, 0.5, len(model.parameters))  # no zero biases; some means far off
+    model.parameters.values += rng.normal(0, 0.5, model.parameters.size)  # no zero biases; some means far off
     randomness = model.draw(rng, count * rollouts)
 
     rollout = model.forward(model.canvas(images), randomness)
@@ -163,7 +163,7 @@ def test_optimizers_agree_with_pytorch(ours, theirs, options):
     parameters = Parameters(Linear(5, 4, rng, dtype="float64"))
     values = torch.tensor(parameters.values, requires_grad=True)
     optimizer, reference = ours(parameters, LearningConfig(**options)), theirs([values], **options)
-    scale = 10 ** rng.uniform(-10, 1, len(parameters))  # some gradients as small as Adam's epsilon
+    scale = 10 ** rng.uniform(-10, 1, parameters.size)  # some gradients as small as Adam's epsilon
     for lr in rng.uniform(0.01, 0.1, 10):
         parameters.gradients[:] = rng.normal(0, scale)
         values.grad = torch.tensor(parameters.gradients)
@@ -177,7 +177,7 @@ def test_optimizers_agree_with_pytorch(ours, theirs, options):
 def test_clipping_agrees_with_pytorch(limit):
     rng = np.random.default_rng(2)
     parameters = Parameters(Linear(5, 4, rng, dtype="float64"))
-    parameters.gradients[:] = rng.normal(0, 3, len(parameters))
+    parameters.gradients[:] = rng.normal(0, 3, parameters.size)
     tensors = [torch.zeros_like(torch.tensor(parameters[name]), requires_grad=True) for name in parameters]
     for name, tensor in zip(parameters, tensors, strict=True):
         tensor.grad = torch.tensor(parameters.gradient(name))

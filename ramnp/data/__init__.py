@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ramnp.data import mnist
 from ramnp.data.source import DataSet
+from ramnp.errors import UsageError
 
 DATASETS: dict[str, Callable[[int], DataSet]] = {
     "mnist": mnist.load,
@@ -15,6 +16,8 @@ def load(name: str, validation: int = 0) -> DataSet:
 
     Raises:
         DataError: a file is missing or damaged.
-        UsageError: there are not that many training images.
+        UsageError: the name is unknown, or there are not that many training images.
     """
+    if name not in DATASETS:
+        raise UsageError(f"unknown data set '{name}': choose {', '.join(DATASETS)}")
     return DATASETS[name](validation)

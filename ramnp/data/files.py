@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pooch
 
-from ramnp.errors import DataError
+from ramnp.errors import DataError, first_line
 
 
 def data_root() -> Path:
@@ -41,14 +41,16 @@ def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
     path = folder / name
     if path.exists():
         return path
+    reason = "no mirror is known"
     for mirror in mirrors:
         try:
             pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=folder, progressbar=True)
-        except Exception:  # no network, no such file, a wrong checksum: the next mirror may do better
+        except Exception as error:  # no network, no such file, a wrong checksum: the next mirror may do better
+            reason = first_line(error)
             continue
         return path
     raise DataError(
-        f"{path} is missing and could not be downloaded: put the file {name} into {folder}, "
+        f"{path} is missing and could not be downloaded ({reason}): put the file {name} into {folder}, "
         "or point RAMNP_DATA to the folder that holds the data sets"
     )
 

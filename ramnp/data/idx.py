@@ -26,5 +26,5 @@ def parse_idx(content: bytes, axes: int, name: str) -> np.ndarray:
         raise DataError(f"{name} is not an idx file of unsigned bytes with {axes} axes")
     shape = struct.unpack(f">{axes}I", content[4:start])
     if math.prod(shape) != len(content) - start:
-        raise DataError(f"{name} announces {shape} elements, but holds {len(content) - start} bytes of them")
+        raise DataError(f"{name} announces shape {shape}, but holds {len(content) - start} bytes of elements")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

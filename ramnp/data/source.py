@@ -12,7 +12,7 @@ from ramnp.sensor import Canvas, pad
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, H, W, C), uint8, and labels (n,), integers, on the host."""
+    """Images (n, H, W, C), uint8 or floats in [0, 1], and labels (n,), integers 0..A-1, on the host."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -55,7 +55,9 @@ def relative_error(a: np.ndarray, n: np.ndarray, floor: float = 1e-8) -> np.ndar
         return np.abs(a - n) / np.maximum(np.maximum(np.abs(a), np.abs(n)), floor)
 
 
-def numerical_gradient(f: Callable[[], float], x: Array, eps: float = EPS, coordinates: np.ndarray | None = None) -> np.ndarray:
+def numerical_gradient(
+    f: Callable[[], float], x: Array, eps: float = EPS, coordinates: np.ndarray | None = None
+) -> np.ndarray:
     """df/dx by centred differences, on the host, in the shape of x.
 
     Args:
@@ -88,13 +90,18 @@ def check_gradient(
     """Compare `analytic`, on the host, with finite differences of f with respect to x.
 
     Errors are relative to the larger of the two values, but at least to a thousandth of the array's largest
-    difference and to 1e-4 max(1, |f|), below which rounding decides.
+    finite difference and to 1e-4 max(1, |f|), below which rounding decides.
 
     Args:
         f, x, eps: as for `numerical_gradient`.
         analytic: in the shape of x.
         sample: check this many coordinates, chosen by `rng`. Default: all.
+
+    Raises:
+        ValueError: the shapes differ, or x is not a contiguous float64 array.
     """
+    if np.shape(analytic) != x.shape:
+        raise ValueError(f"a gradient of shape {np.shape(analytic)} for an array of shape {x.shape}")
     coordinates = np.arange(x.size)
     if sample is not None and sample < x.size:
         coordinates = np.sort((rng or np.random.default_rng(0)).choice(x.size, sample, replace=False))

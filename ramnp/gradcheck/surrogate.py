@@ -9,9 +9,8 @@ again from the parameters with only what may move moving.
 from dataclasses import dataclass
 
 from ramnp.backend import Array
-from ramnp.layers import cross_entropy
-from ramnp.model import RecurrentAttentionModel, Rollout, rows
-from ramnp.reinforce import baseline_loss, policy_loss, rewards
+from ramnp.model import RecurrentAttentionModel, Rollout, flatten_time
+from ramnp.reinforce import loss_terms, rewards
 from ramnp.sensor import Canvas
 
 
@@ -33,11 +32,11 @@ class Frozen:
 
 def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array) -> Frozen:
     """Copy what is constant from a rollout with labels (B,)."""
-    labels = model.xp.tile(labels, len(rollout.log_p) // len(labels))
+    labels = model.tile(labels, rollout)
     reward = rewards(rollout.log_p, labels)
     return Frozen(
         samples=rollout.samples.copy(),
-        decisions=rows(rollout.h[:-1]).copy(),
+        decisions=flatten_time(rollout.h[:-1]).copy(),
         reward=reward,
         advantage=reward - rollout.baseline,
         labels=labels,
@@ -59,9 +58,14 @@ def surrogate_loss(
     if routing == "detached":
         mu = model.policy.forward(frozen.decisions)[0].reshape(mu.shape)
     baseline = model.baseline.forward(frozen.decisions)[0].reshape(shape)
-    loss = (
-        cross_entropy(rollout.log_p, frozen.labels, model.xp)
-        + policy_weight * policy_loss(frozen.advantage, model.policy.log_prob(frozen.samples, mu))
-        + baseline_loss(baseline, frozen.reward)
+    terms = loss_terms(
+        rollout.log_p,
+        frozen.labels,
+        model.policy.log_prob(frozen.samples, mu),
+        frozen.advantage,
+        baseline,
+        frozen.reward,
+        policy_weight,
+        model.xp,
     )
-    return float(loss)
+    return float(sum(terms.values()))
