@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ramnp.errors import BackendError
+from ramnp.errors import BackendError, first_line
 
 Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray, always that of the chosen backend
 
@@ -60,16 +60,15 @@ def _cupy_backend() -> Backend:
     try:
         import cupy
     except ImportError as error:
-        raise BackendError(f"CuPy cannot be imported ({error}): {CUPY_HINT}") from error
+        raise BackendError(f"CuPy cannot be imported ({first_line(error)}): {CUPY_HINT}") from error
     try:
         # One real product: it fails here, and not in the first training step, if a library is missing.
         probe = cupy.ones((2, 2), dtype=cupy.float32)
         cupy.cuda.runtime.deviceSynchronize()
         (probe @ probe).get()
     except Exception as error:  # CuPy reports missing drivers and libraries in many types
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackendError(
-            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({reason}): check `nvidia-smi`, and "
+            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check `nvidia-smi`, and "
             "that the package fits the driver (`pip install cupy-cuda12x` or `cupy-cuda13x`), "
             "or use --backend numpy"
         ) from error

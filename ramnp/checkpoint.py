@@ -13,6 +13,7 @@ never unpickles.
 """
 
 import json
+import operator
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Checkpoint:
         best: {"epoch": ..., "validation_error": {...}} of the best epoch so far, or None without validation.
         seconds: time spent training and validating so far.
         parameters, optimizer: arrays by name.
+        path: the file it was read from, if it was.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Checkpoint:
     seconds: float
     parameters: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
+    path: Path | None = None
 
     def model(self, backend: Backend = NUMPY) -> RecurrentAttentionModel:
         """The model with these parameters."""
@@ -65,11 +68,11 @@ class Checkpoint:
             CheckpointError: the names or shapes are not those of the model.
         """
         if set(self.parameters) != set(model.parameters):
-            raise CheckpointError("the checkpoint's parameters are not those of its configuration")
+            raise CheckpointError(f"{self.path}: the parameters are not those of its configuration")
         for name, value in self.parameters.items():
             if value.shape != model.parameters[name].shape:
                 raise CheckpointError(
-                    f"the checkpoint's {name} has shape {value.shape}, the model's {model.parameters[name].shape}"
+                    f"{self.path}: {name} has shape {value.shape}, in the model {model.parameters[name].shape}"
                 )
             model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
 
@@ -136,15 +139,19 @@ def load(path: Path) -> Checkpoint:
             raise CheckpointError(f"{path} has format {meta['format']!r}; this version reads {FORMAT!r}")
         if sorted(arrays.keys() - {"meta"}) != meta["arrays"]:
             raise CheckpointError(f"{path} is damaged (arrays are missing)")
+        if any(array.dtype.kind not in "fiu" for array in arrays.values()):
+            raise CheckpointError(f"{path} is damaged (an array does not hold numbers)")
+        height, width, channels = map(operator.index, meta["image_shape"])
         return Checkpoint(
-            config=Config.from_json(meta["config"]),
-            image_shape=tuple(meta["image_shape"]),
-            classes=meta["classes"],
-            epoch=meta["epoch"],
+            config=Config.from_json(dict(meta["config"])),
+            image_shape=(height, width, channels),
+            classes=operator.index(meta["classes"]),
+            epoch=operator.index(meta["epoch"]),
             best=meta["best"],
-            seconds=meta["seconds"],
+            seconds=float(meta["seconds"]),
             parameters=_below("parameter/", arrays),
             optimizer=_below("optimizer/", arrays),
+            path=path,
         )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of ramnp ({first_line(error)})") from error

@@ -25,9 +25,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
-            word = message.removeprefix(prefix).split()[0].split("=")[0]
+            word = message.removeprefix(prefix).partition(" ")[0].partition("=")[0]
             close = difflib.get_close_matches(word, self._option_string_actions, n=1)
-            message = f"unknown argument {word}" + (f"; did you mean {close[0]}?" if close else "")
+            message = f"unknown argument '{word}'" + (f"; did you mean {close[0]}?" if close else "")
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
@@ -62,7 +62,7 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
     if arguments.config:
         values = read_json(arguments.config)
         values = values.get("config", values)
-        if not isinstance(values, dict) or values.get("preset", DEFAULT) not in PRESETS:
+        if not isinstance(values, dict) or values.get("preset", DEFAULT) not in list(PRESETS):
             raise UsageError(f"{arguments.config} does not hold a configuration")
         if arguments.preset:
             values = values | {"preset": arguments.preset}
@@ -101,6 +101,8 @@ def run(main: Callable[[], int]) -> NoReturn:
         _fail(error, error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
+    except MemoryError as error:
+        _fail(f"too little memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
     except OSError as error:
         _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
 

@@ -53,15 +53,15 @@ class Group:
 class ModelConfig(Group):
     """the network"""
 
-    glimpses: Annotated[int, "glimpses per image, T", AtLeast(1)] = 6
-    patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1)] = 8
-    scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1)] = 1
+    glimpses: Annotated[int, "glimpses per image, T", AtLeast(1, below=10_000)] = 6
+    patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
+    scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
     units: Annotated[int, "width N of the recurrent state", AtLeast(1)] = 256
     what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1)] = 128
     where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1)] = 128
     glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1)] = 256
-    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", Above(0)] = 0.05
+    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.05
     squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
     policy_hidden: Annotated[
         int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0)
@@ -73,7 +73,7 @@ class ModelConfig(Group):
 class LearningConfig(Group):
     """the learning rule"""
 
-    epochs: Annotated[int, "epochs to train", AtLeast(1)] = 70
+    epochs: Annotated[int, "epochs to train", AtLeast(1)] = 50
     batch_size: Annotated[int, "images per step, B", AtLeast(1)] = 256
     rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1)] = 1
     routing: Annotated[
@@ -87,7 +87,7 @@ class LearningConfig(Group):
     schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"
     decay_epochs: Annotated[
         int, "epochs, warm-up included, over which the learning rate falls, whatever --epochs says", AtLeast(1)
-    ] = 70
+    ] = 50
     warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
     clip: Annotated[float, "largest norm of the whole gradient; 0 for no limit", AtLeast(0)] = 5.0
 
@@ -154,7 +154,7 @@ class Field(NamedTuple):
                 raise UsageError(f"{flag(name)} must be one of {', '.join(self.choices)}, got {value!r}")
             return value
         if self.kind is float and type(value) is int:
-            value = float(value)
+            value = float(value) if abs(value) < 2**1000 else math.inf
         if type(value) is not self.kind:
             raise UsageError(f"{flag(name)} must be a {self.kind.__name__}, got {value!r}")
         if self.kind is float and not math.isfinite(value):

@@ -73,6 +73,8 @@ class Trainer:
         self.steps = 0
         self.totals: Array = self.xp.zeros(len(TERMS) + 1 + len(self.spans) + 1, dtype=np.float64)
 
+    # NaN and infinity are looked for by `finite`; a warning for each would say less.
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
         """Forward, backward, update: one batch, and nothing brought to the host."""
         config, parameters = self.config, self.model.parameters
@@ -125,7 +127,7 @@ class Trainer:
         for name in self.optimizer.state:
             mine = getattr(self.optimizer, name)
             if name not in saved.optimizer or saved.optimizer[name].shape != mine.shape:
-                raise CheckpointError(f"the checkpoint holds no {name} that fits the {self.config.optimizer} optimizer")
+                raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
             theirs = saved.optimizer[name]
             # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
@@ -138,7 +140,7 @@ class Run:
         config: what to train.
         dataset: its data.
         backend: where to train.
-        folder: the run folder, which exists.
+        folder: the run folder.
         limit_batches: train and evaluate on only so many batches an epoch.
         quiet: print nothing.
     """
@@ -171,7 +173,15 @@ class Run:
             tqdm.write(text, file=sys.stdout)
 
     def start(self) -> None:
-        """Write what a new run needs before its first epoch, so that it can be resumed from the very start."""
+        """Make the folder, with what it takes to resume the run from its very start.
+
+        Raises:
+            OutputError: that failed.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {self.folder}: {error.strerror}") from error
         self.write_config()
         self.save()
 
@@ -244,9 +254,7 @@ class Run:
         location_rng = np.random.default_rng([config.seed, LOCATIONS, epoch])
         for step, (canvas, labels) in enumerate(self.batches(epoch, steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            # NaN and infinity are looked for below; a warning for each would say less.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * config.rollouts), lr)
+            trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * config.rollouts), lr)
             bar.update(len(labels))
             if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
                 self.check_finite(epoch)
@@ -398,30 +406,28 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a .jsonl file, up to the first line that is not one; none if there is no file."""
     lines: list[dict[str, Any]] = []
     if path.exists():
-        for text in path.read_text().splitlines():
+        for text in path.read_text(errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 break
+            if not isinstance(line, dict) or "epoch" not in line:
+                break
+            lines.append(line)
     return lines
 
 
 def new_folder(out: Path | None, config: Config) -> Path:
-    """Make the folder of a new run; without --out, one named after preset, seed and time, below runs/.
+    """The folder of a new run; without --out, one named after preset, seed and time, below runs/.
 
     Raises:
         UsageError: it exists and is not empty.
-        OutputError: it cannot be made.
     """
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         out = Path("runs") / f"{config.preset}-seed{config.seed}-{now}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not an empty folder: choose another --out, or go on with --resume {out}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}") from error
     return out
 
 
@@ -483,9 +489,10 @@ def main(argv: list[str] | None = None) -> int:
         training.fit()
         training.finish()
     except KeyboardInterrupt:
+        limit = f" --limit-batches {arguments.limit_batches}" if arguments.limit_batches else ""
         print(
             f"\nstopped; {folder} holds epoch {training.epoch} of {config.epochs}; "
-            f"go on with: python -m ramnp.train --resume {folder}",
+            f"go on with: python -m ramnp.train --resume {folder}{limit}",
             file=sys.stderr,
         )
         return INTERRUPTED

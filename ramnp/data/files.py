@@ -42,6 +42,7 @@ def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
     if path.exists():
         return path
     reason = "no mirror is known"
+    pooch.get_logger().setLevel("ERROR")  # the progress bar says enough
     for mirror in mirrors:
         try:
             pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=folder, progressbar=True)

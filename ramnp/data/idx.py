@@ -27,4 +27,7 @@ def parse_idx(content: bytes, axes: int, name: str) -> np.ndarray:
     shape = struct.unpack(f">{axes}I", content[4:start])
     if math.prod(shape) != len(content) - start:
         raise DataError(f"{name} announces shape {shape}, but holds {len(content) - start} bytes of elements")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    except ValueError as error:  # no elements, but other lengths that no array can have
+        raise DataError(f"{name} announces shape {shape}, which is too large") from error
