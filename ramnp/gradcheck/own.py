@@ -1,0 +1,213 @@
+"""The checks of every part of ramnp itself, on any backend."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ramnp import layers, reinforce
+from ramnp.backend import Array, Backend
+from ramnp.config import ModelConfig
+from ramnp.core import CORES
+from ramnp.glimpse import GlimpseNetwork
+from ramnp.gradcheck.numeric import check_gradient
+from ramnp.gradcheck.report import OK, WRONG, Row
+from ramnp.gradcheck.surrogate import freeze, surrogate_loss
+from ramnp.heads import ActionNetwork, Baseline
+from ramnp.layers import Linear
+from ramnp.model import RecurrentAttentionModel
+from ramnp.parameters import Part
+from ramnp.policy import SQUASHES, GaussianPolicy
+
+SAMPLE = 40  # coordinates of a large array that are checked
+
+
+class Subject(NamedTuple):
+    """Something to check: a scalar function, and what is claimed of its gradient.
+
+    Attributes:
+        f: the function.
+        arrays: name -> (array to perturb, gradient claimed).
+    """
+
+    f: Callable[[], float]
+    arrays: dict[str, tuple[Array, Array]]
+
+
+def of_part(part: Part, forward: Callable[..., Any], backward: Callable[..., Any], inputs: dict[str, Array]) -> Subject:
+    """A part whose outputs are weighted at random, in all its parameters and inputs."""
+    y, cache = forward(*inputs.values())
+    weights = part.xp.asarray(np.random.default_rng(1).standard_normal(y.shape))
+    d_inputs = backward(weights.copy(), cache)
+    d_inputs = d_inputs if isinstance(d_inputs, tuple) else (d_inputs,)
+    arrays = {name: (getattr(owner, own), getattr(owner, "d" + own)) for name, owner, own in part.walk()}
+    arrays |= {name: (x, dx) for (name, x), dx in zip(inputs.items(), d_inputs, strict=True)}
+    return Subject(lambda: float((forward(*inputs.values())[0] * weights).sum()), arrays)
+
+
+def of_function(forward: Callable[[], Array], x: Array, name: str, dx: Callable[[Array], Array], xp: Any) -> Subject:
+    """A function of one array, weighted at random unless it is a scalar."""
+    weights = xp.asarray(np.random.default_rng(1).standard_normal(forward().shape))
+    return Subject(lambda: float((forward() * weights).sum()), {name: (x, dx(weights))})
+
+
+def linear(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    for rows in (1, 5):
+        part = Linear(4, 3, rng, xp=backend.xp, dtype=np.float64)
+        yield of_part(part, part.forward, part.backward, {"x": backend.asarray(rng.standard_normal((rows, 4)))})
+
+
+def relu(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
+    backward = lambda dy: layers.relu_backward(dy, layers.relu(x, xp=xp), xp=xp)  # noqa: E731
+    yield of_function(lambda: layers.relu(x, xp=xp), x, "x", backward, xp)
+
+
+def tanh(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
+    backward = lambda dy: layers.tanh_backward(dy, layers.tanh(x, xp=xp))  # noqa: E731
+    yield of_function(lambda: layers.tanh(x, xp=xp), x, "x", backward, xp)
+
+
+def sigmoid(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
+    backward = lambda dy: layers.sigmoid_backward(dy, layers.sigmoid(x, xp=xp))  # noqa: E731
+    yield of_function(lambda: layers.sigmoid(x, xp=xp), x, "x", backward, xp)
+
+
+def log_softmax(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
+    backward = lambda dy: layers.log_softmax_backward(dy, layers.log_softmax(x, xp), xp)  # noqa: E731
+    yield of_function(lambda: layers.log_softmax(x, xp), x, "x", backward, xp)
+
+
+def cross_entropy(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    xp = backend.xp
+    x, labels = backend.asarray(rng.standard_normal((5, 4))), backend.asarray(rng.integers(0, 4, 5))
+    loss = lambda: layers.cross_entropy(layers.log_softmax(x, xp), labels, xp)  # noqa: E731
+    gradient = lambda dy: dy * layers.cross_entropy_backward(layers.log_softmax(x, xp), labels, xp)  # noqa: E731
+    yield of_function(loss, x, "logits", gradient, xp)
+
+
+def glimpse(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    for rows in (1, 7):
+        part = GlimpseNetwork(6, 4, 3, 5, rng, backend.xp, np.float64)
+        inputs = {
+            "rho": backend.asarray(rng.random((rows, 6))),
+            "location": backend.asarray(rng.uniform(-1, 1, (rows, 2))),
+        }
+        yield of_part(part, part.forward, part.backward, inputs)
+
+
+def core(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        for steps, rows in ((4, 3), (1, 1)):
+            part = CORES[name](3, 4, rng, backend.xp, np.float64)
+            g = backend.asarray(rng.standard_normal((steps, rows, 3)))
+            yield of_part(part, part.forward, part.backward, {"g": g})
+
+    return checks
+
+
+def policy(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    for squash in SQUASHES:
+        for hidden in (0, 3):
+            part = GaussianPolicy(4, 0.3, rng, squash, hidden, backend.xp, np.float64)
+            part.mean.W *= 10  # the policy starts near the centre; here its squash is to matter
+            h = backend.asarray(rng.standard_normal((5, 4)))
+            yield of_part(part, part.forward, part.backward, {"h": h})
+
+
+def log_prob(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    part = GaussianPolicy(4, 0.3, rng, xp=backend.xp, dtype=np.float64)
+    mu, sample = (backend.asarray(rng.standard_normal((3, 5, 2))) for _ in range(2))
+    backward = lambda d: part.log_prob_backward(d, sample, mu)  # noqa: E731
+    yield of_function(lambda: part.log_prob(sample, mu), mu, "mu", backward, backend.xp)
+
+
+def heads(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    action = ActionNetwork(4, 3, rng, backend.xp, np.float64)
+    yield of_part(action, action.forward, action.backward, {"h": backend.asarray(rng.standard_normal((5, 4)))})
+
+
+def baseline(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    part = Baseline(4, rng, backend.xp, np.float64)
+    part.W += backend.asarray(rng.standard_normal((4, 1)))  # it starts at zero
+    backward = lambda db, cache: part.backward(db, cache, input_gradient=True)  # noqa: E731
+    yield of_part(part, part.forward, backward, {"h": backend.asarray(rng.standard_normal((5, 4)))})
+
+
+def policy_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    advantage, log_pi = (backend.asarray(rng.standard_normal((3, 5))) for _ in range(2))
+    gradient = lambda dy: dy * reinforce.policy_loss_backward(advantage)  # noqa: E731
+    yield of_function(lambda: reinforce.policy_loss(advantage, log_pi), log_pi, "log_pi", gradient, backend.xp)
+
+
+def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    b, reward = backend.asarray(rng.standard_normal((3, 5))), backend.asarray(rng.integers(0, 2, 5).astype(float))
+    gradient = lambda dy: dy * reinforce.baseline_loss_backward(b, reward)  # noqa: E731
+    yield of_function(lambda: reinforce.baseline_loss(b, reward), b, "baseline", gradient, backend.xp)
+
+
+def model(routing: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        for name, scales, channels, rollouts in (("rnn", 1, 1, 2), ("lstm", 2, 3, 1)):
+            config = ModelConfig(
+                core=name, scales=scales, glimpses=3, patch=2, units=5, what_units=4, where_units=3,
+                glimpse_units=4, std=0.3, policy_hidden=3 if name == "lstm" else 0, dtype="float64",
+            )  # fmt: skip
+            made = RecurrentAttentionModel(config, (9, 7, channels), 4, backend, seed=1)
+            made.parameters.values += backend.asarray(0.2 * rng.standard_normal(made.parameters.size))
+            canvas = made.canvas(rng.random((3, 9, 7, channels)))
+            labels = backend.asarray(rng.integers(0, 4, 3))
+            randomness = made.draw(rng, 3 * rollouts)
+            yield of_model(made, canvas, labels, randomness, routing)
+
+    return checks
+
+
+def of_model(made: RecurrentAttentionModel, canvas: Any, labels: Array, randomness: Array, routing: str) -> Subject:
+    """A whole model, with all frozen that the estimator takes as constant (`surrogate.py`)."""
+    rollout = made.forward(canvas, randomness)
+    frozen = freeze(made, rollout, labels)
+    made.parameters.gradients.fill(0)
+    made.backward(rollout, labels, routing, 0.7)
+    arrays = {name: (made.parameters[name], made.parameters.gradient(name)) for name in made.parameters}
+    return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, routing, 0.7), arrays)
+
+
+PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = {
+    "linear": linear,
+    "relu": relu,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "log-softmax": log_softmax,
+    "cross-entropy": cross_entropy,
+    "glimpse": glimpse,
+    **{name: core(name) for name in CORES},
+    "policy": policy,
+    "log-prob": log_prob,
+    "action": heads,
+    "baseline": baseline,
+    "policy-loss": policy_loss,
+    "baseline-loss": baseline_loss,
+    "model-detached": model("detached"),
+    "model-paper": model("paper"),
+}
+
+
+def check_part(name: str, backend: Backend, seed: int) -> list[Row]:
+    """Rows about one part of ramnp."""
+    rows = []
+    for number, subject in enumerate(PARTS[name](backend, np.random.default_rng([seed, number_of(name)]))):
+        for array, (x, gradient) in subject.arrays.items():
+            rng = np.random.default_rng([seed, number])
+            check = check_gradient(subject.f, x, backend.to_host(gradient), sample=SAMPLE, rng=rng)
+            verdict = OK if check.passed else WRONG
+            rows.append(Row(name, f"d{array}", x.shape, check.checked, check.kinks, check.error, check.where, verdict))
+    return rows
+
+
+def number_of(name: str) -> int:
+    """A part's own stream of random numbers, whatever else is checked."""
+    return list(PARTS).index(name)
