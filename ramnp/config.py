@@ -57,14 +57,14 @@ class ModelConfig(Group):
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
-    units: Annotated[int, "width N of the recurrent state", AtLeast(1)] = 256
-    what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1)] = 128
-    where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1)] = 128
-    glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1)] = 256
+    units: Annotated[int, "width N of the recurrent state", AtLeast(1, below=1_000_000)] = 256
+    what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1, below=1_000_000)] = 128
+    where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1, below=1_000_000)] = 128
+    glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1, below=1_000_000)] = 256
     std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.05
     squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
     policy_hidden: Annotated[
-        int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0)
+        int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0, below=1_000_000)
     ] = 128
     dtype: Annotated[Literal["float32", "float64"], "floating-point type"] = "float32"
 
@@ -75,7 +75,7 @@ class LearningConfig(Group):
 
     epochs: Annotated[int, "epochs to train", AtLeast(1)] = 50
     batch_size: Annotated[int, "images per step, B", AtLeast(1)] = 256
-    rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1)] = 1
+    rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1, below=1_000_000)] = 1
     routing: Annotated[
         Literal["detached", "paper"],
         "where the policy gradient goes: only into the policy (detached), or on into the core as well (paper)",

@@ -548,6 +548,11 @@ def test_sizes_beyond_all_memory_are_a_usage_error(command, tmp_path, arguments)
     assert_fails(command(train.main, *SMALL, *TINY, *arguments, "--out", tmp_path / "run"), 2)
 
 
+@pytest.mark.parametrize("name", ["--units", "--what-units", "--policy-hidden", "--rollouts"])
+def test_sizes_beyond_any_array_are_a_usage_error(command, name):
+    assert_fails(command(train.main, *SMALL, *TINY, name, 10**22, "--dry-run"), 2)
+
+
 @pytest.mark.parametrize(
     "text",
     [

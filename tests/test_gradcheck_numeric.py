@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from ramnp.gradcheck import check_gradient, numerical_gradient, relative_error
+from ramnp.gradcheck import (
+    check_direction,
+    check_gradient,
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    numerical_gradient,
+    rel_error,
+    relative_error,
+)
 
 
 def test_the_numerical_gradient_of_a_cubic(rng):
@@ -84,3 +92,22 @@ def test_if_all_coordinates_are_skipped_the_check_does_not_pass():
 def test_a_sample_checks_only_so_many():
     x = np.arange(100.0)
     assert check_gradient(lambda: float(x.sum()), x, np.ones(100), sample=7).checked == 7
+
+
+def test_the_names_that_courses_use(rng):
+    x, df = rng.standard_normal((3, 4)), rng.standard_normal((3, 4))
+    assert rel_error(eval_numerical_gradient(lambda x: (x**2).sum(), x), 2 * x) < 1e-7
+    assert rel_error(eval_numerical_gradient_array(lambda x: x**2, x, df), 2 * x * df) < 1e-7
+    assert rel_error(np.ones(3), np.array([1, 1, 1.1])) == pytest.approx(0.1 / 1.1)
+    assert rel_error(np.empty(0), np.empty(0)) == 0
+
+
+def test_a_direction_finds_a_wrong_gradient_in_any_array(rng):
+    x, y = rng.standard_normal((3, 4)), rng.standard_normal(5)
+    before = x.copy()
+    f = lambda: float(np.sin(x).sum() + (y**3).sum())  # noqa: E731
+    right = {"x": (x, np.cos(x)), "y": (y, 3 * y**2)}
+    assert check_direction(f, right, rng) < 1e-6
+    for name in right:
+        assert check_direction(f, right | {name: (right[name][0], 1.01 * right[name][1])}, rng) > 1e-4
+    np.testing.assert_array_equal(x, before)

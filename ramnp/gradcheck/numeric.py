@@ -138,3 +138,55 @@ def _crosses_kink(f: Callable[[], float], flat: Array, i: int, eps: float, f0: f
     excess = max(abs(d1 - 4 * d2), abs(d1 - 16 * d4)) / (2 * eps)
     rounding = 64 * np.finfo(np.float64).eps * max(1.0, abs(f0)) / (2 * eps)
     return excess > max(slack / 4, rounding)
+
+
+def check_direction(
+    f: Callable[[], float],
+    arrays: dict[str, tuple[Array, np.ndarray]],
+    rng: np.random.Generator,
+    directions: int = 3,
+    eps: float = EPS,
+) -> float:
+    """The largest relative error of a gradient along random directions through all arrays at once.
+
+    (f(x + eps v) - f(x - eps v)) / (2 eps) against sum(gradient * v), with v normal and of length 1: two values of f for
+    a whole model, where each coordinate would take two. It finds that something is wrong, not what.
+
+    Args:
+        f: as for `numerical_gradient`.
+        arrays: name -> (x, float64 on NumPy, and its gradient).
+    """
+    worst = 0.0
+    for _ in range(directions):
+        steps = {name: rng.standard_normal(x.shape) for name, (x, _) in arrays.items()}
+        length = np.sqrt(sum(float((v * v).sum()) for v in steps.values()))
+        kept = {name: x.copy() for name, (x, _) in arrays.items()}
+        values = []
+        for sign in (1, -1):
+            for name, (x, _) in arrays.items():
+                x[...] = kept[name] + sign * eps / length * steps[name]
+            values.append(f())
+        for name, (x, _) in arrays.items():
+            x[...] = kept[name]
+        numeric = (values[0] - values[1]) / (2 * eps)
+        analytic = sum(float((gradient * steps[name]).sum()) for name, (_, gradient) in arrays.items()) / length
+        floor = 1e-4 * max(1.0, abs(values[0]))
+        worst = max(worst, float(relative_error(np.array(analytic), np.array(numeric), floor)))
+    return worst
+
+
+def eval_numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, h: float = EPS) -> np.ndarray:
+    """df/dx of a scalar f(x), by centred differences: the name and order of arguments that courses use."""
+    return numerical_gradient(lambda: float(f(x)), x, h)
+
+
+def eval_numerical_gradient_array(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, df: np.ndarray, h: float = EPS
+) -> np.ndarray:
+    """The gradient of sum(f(x) * df) with respect to x, for an f with an array for a value."""
+    return numerical_gradient(lambda: float((f(x) * df).sum()), x, h)
+
+
+def rel_error(a: np.ndarray, n: np.ndarray, floor: float = 1e-8) -> float:
+    """The largest of `relative_error`, 0 for empty arrays."""
+    return float(relative_error(a, n, floor).max(initial=0.0))

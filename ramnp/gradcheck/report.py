@@ -67,7 +67,7 @@ def passed(rows: Iterable[Row]) -> bool:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as lines of text, each message under its row."""
+    """The rows as lines of text, each message under its row, or under the last of the rows it explains."""
     heads = ("part", "what", "shape", "checked", "kinks", "error", "where", "verdict")
     cells = [
         (
@@ -85,10 +85,11 @@ def table(rows: list[Row]) -> str:
     widths = [max(len(line[column]) for line in [heads, *cells]) for column in range(len(heads))]
     right = {3, 4, 5}
     lines = []
-    for line, row in zip([heads, *cells], [None, *rows], strict=True):
+    for line, row, after in zip([heads, *cells], [None, *rows], [*rows, None], strict=True):
         texts = (text.rjust(w) if i in right else text.ljust(w) for i, (text, w) in enumerate(zip(line, widths)))
         lines.append("  ".join(texts).rstrip())
-        if row is not None and row.message:
+        explained = after is not None and row is not None and (after.part, after.message) == (row.part, row.message)
+        if row is not None and row.message and not explained:
             lines.append(f"    -> {row.message}")
     return "\n".join(lines)
 

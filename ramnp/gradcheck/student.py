@@ -27,6 +27,8 @@ from ramnp.gradcheck.mistakes import HINTS, Arrays, Problem
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.problems import SHAPES, make_problem
 from ramnp.gradcheck.report import ERROR, OK, SKIPPED, WRONG, Row, merge
+from ramnp.gradcheck.whole import check_model
+from ramnp.model import RecurrentAttentionModel
 
 # Words in a name, longest first, that tell which part is meant.
 WORDS = {
@@ -109,6 +111,7 @@ SIZE_ORDER = {
 }
 
 
+MODEL = "RecurrentAttentionModel"
 KEPT = "kept by the instance"  # in place of a cache that forward does not return
 
 
@@ -145,6 +148,8 @@ def load_module(path: Path) -> ModuleType:
 
 def part_of(name: str, cls: type | None = None) -> str | None:
     """Which part a name means, by the words in it; or a class, by what it is derived from."""
+    if cls is not None and issubclass(cls, RecurrentAttentionModel):
+        return MODEL
     for each in cls.__mro__ if cls is not None else ():
         if each.__module__.startswith("ramnp.") and each.__name__ in HINTS:
             return each.__name__
@@ -264,10 +269,7 @@ class FunctionPart:
         """Gradients by our names."""
         kept, names = cache
         backward = self.candidate.backward
-        if backward is None:
-            returned = kept
-        else:
-            returned = self._call_backward(backward, dy, kept)
+        returned = kept if backward is None else self._call_backward(backward, dy, kept)
         if isinstance(returned, dict):
             return _renamed(returned, self.arrays)
         returned = returned if isinstance(returned, tuple | list) else (returned,)
@@ -486,6 +488,8 @@ def check_candidate(candidate: Candidate, seed: int) -> list[Row]:
     """All rows about one candidate, over all shapes."""
     if candidate.part is None:
         return check_unknown(candidate, seed)
+    if candidate.part == MODEL:
+        return check_model(candidate.cls, candidate.name, seed)
     rows: list[Row] = []
     for number, shape in enumerate(SHAPES[candidate.part]):
         problem = make_problem(candidate.part, shape, np.random.default_rng([seed, number]))

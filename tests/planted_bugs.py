@@ -1,0 +1,382 @@
+"""Right implementations in the styles people write, and one line to change in each to plant a bug.
+
+    python tests/planted_bugs.py
+
+prints how many bugs are caught, and how many get the right diagnosis.
+"""
+
+import sys
+import types
+from typing import NamedTuple
+
+from ramnp.gradcheck.report import ERROR, WRONG
+from ramnp.gradcheck.student import check_candidate, find_candidates
+
+LINEAR = """
+import numpy as np
+class Linear:
+    def __init__(self, n_in, n_out, rng):
+        self.W, self.b = rng.standard_normal((n_in, n_out)), np.zeros(n_out)
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
+    def forward(self, x):
+        return x @ self.W + self.b, x
+    def backward(self, dy, cache):
+        x = cache
+        self.dW += x.T @ dy
+        self.db += dy.sum(axis=0)
+        dx = dy @ self.W.T
+        return dx
+"""
+
+AFFINE = """
+import numpy as np
+def affine_forward(x, w, b):
+    out = x.dot(w) + b
+    return out, (x, w, b)
+def affine_backward(dout, cache):
+    x, w, b = cache
+    dx = dout.dot(w.T)
+    dw = x.T.dot(dout)
+    db = np.sum(dout, axis=0)
+    return dx, dw, db
+"""
+
+RELU = """
+import numpy as np
+def relu_forward(x):
+    return np.maximum(0, x), x
+def relu_backward(dout, cache):
+    x = cache
+    return dout * (x > 0)
+"""
+
+TANH = """
+import numpy as np
+class Tanh:
+    def forward(self, x):
+        self.out = np.tanh(x)
+        return self.out
+    def backward(self, dout):
+        return dout * (1 - self.out**2)
+"""
+
+SIGMOID = """
+import numpy as np
+class Sigmoid:
+    def forward(self, x):
+        self.out = 1 / (1 + np.exp(-x))
+        return self.out
+    def backward(self, dout):
+        return dout * self.out * (1 - self.out)
+"""
+
+SOFTMAX = """
+import numpy as np
+def softmax_loss(x, y):
+    p = np.exp(x - x.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    n = len(x)
+    loss = -np.log(p[np.arange(n), y]).mean()
+    dx = p.copy()
+    dx[np.arange(n), y] -= 1
+    dx /= n
+    return loss, dx
+"""
+
+RNN = """
+import numpy as np
+class RNN:
+    def __init__(self, inputs, units, rng):
+        self.W_gh = rng.standard_normal((inputs, units))
+        self.W_hh = rng.standard_normal((units, units))
+        self.b = np.zeros(units)
+        self.dW_gh, self.dW_hh, self.db = np.zeros_like(self.W_gh), np.zeros_like(self.W_hh), np.zeros(units)
+    def forward(self, g):
+        T, R, _ = g.shape
+        h = np.zeros((T + 1, R, len(self.b)))
+        for t in range(T):
+            h[t + 1] = np.maximum(g[t] @ self.W_gh + h[t] @ self.W_hh + self.b, 0)
+        return h[1:], (g, h)
+    def backward(self, dh, cache):
+        g, h = cache
+        T = len(g)
+        dg, dh_next = np.zeros_like(g), 0
+        for t in reversed(range(T)):
+            total = dh[t] + dh_next
+            dz = total * (h[t + 1] > 0)
+            self.dW_gh += g[t].T @ dz
+            self.dW_hh += h[t].T @ dz
+            self.db += dz.sum(axis=0)
+            dg[t] = dz @ self.W_gh.T
+            dh_next = dz @ self.W_hh.T
+        return dg
+"""
+
+LSTM = """
+import numpy as np
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+class LSTM:
+    def __init__(self, inputs, units, rng):
+        self.n = units
+        self.W_gh = rng.standard_normal((inputs, 4 * units))
+        self.W_hh = rng.standard_normal((units, 4 * units))
+        self.b = np.zeros(4 * units)
+        self.dW_gh, self.dW_hh, self.db = np.zeros_like(self.W_gh), np.zeros_like(self.W_hh), np.zeros_like(self.b)
+    def forward(self, g):
+        T, R, _ = g.shape
+        n = self.n
+        h, c, steps = np.zeros((R, n)), np.zeros((R, n)), []
+        hs = []
+        for t in range(T):
+            z = g[t] @ self.W_gh + h @ self.W_hh + self.b
+            i, f, o, u = sigmoid(z[:, :n]), sigmoid(z[:, n:2*n]), sigmoid(z[:, 2*n:3*n]), np.tanh(z[:, 3*n:])
+            c_prev, h_prev = c, h
+            c = f * c_prev + i * u
+            h = o * np.tanh(c)
+            steps.append((g[t], h_prev, c_prev, i, f, o, u, c))
+            hs.append(h)
+        return np.stack(hs), steps
+    def backward(self, dh, cache):
+        T = len(cache)
+        dg, dh_next, dc_next = [None] * T, 0, 0
+        for t in reversed(range(T)):
+            g, h_prev, c_prev, i, f, o, u, c = cache[t]
+            total = dh[t] + dh_next
+            tc = np.tanh(c)
+            dc = dc_next + total * o * (1 - tc**2)
+            do = total * tc
+            di, df, du = dc * u, dc * c_prev, dc * i
+            dzi = di * i * (1 - i)
+            dzf = df * f * (1 - f)
+            dzo = do * o * (1 - o)
+            dzu = du * (1 - u**2)
+            dz = np.concatenate([dzi, dzf, dzo, dzu], axis=1)
+            self.dW_gh += g.T @ dz
+            self.dW_hh += h_prev.T @ dz
+            self.db += dz.sum(axis=0)
+            dg[t] = dz @ self.W_gh.T
+            dh_next = dz @ self.W_hh.T
+            dc_next = dc * f
+        return np.stack(dg)
+"""
+
+GLIMPSE = """
+import numpy as np
+from ramnp.glimpse import GlimpseNetwork
+class MyGlimpse(GlimpseNetwork):
+    def backward(self, dg, cache, input_gradient=True):
+        rho, location, h, g = cache
+        da = dg * (g > 0)
+        dh = self.mix.backward(da, h)
+        n = self.what_units
+        d_what, d_where = dh[:, :n], dh[:, n:]
+        d_what = d_what * (h[:, :n] > 0)
+        d_where = d_where * (h[:, n:] > 0)
+        drho = self.what.backward(d_what, rho)
+        dlocation = self.where.backward(d_where, location)
+        return drho, dlocation
+"""
+
+POLICY = """
+import numpy as np
+class GaussianPolicy:
+    def __init__(self, units, std, rng):
+        self.W_mu, self.b_mu, self.std = rng.standard_normal((units, 2)), np.zeros(2), std
+        self.dW_mu, self.db_mu = np.zeros_like(self.W_mu), np.zeros(2)
+    def forward(self, h):
+        mu = np.tanh(h @ self.W_mu + self.b_mu)
+        return mu, (h, mu)
+    def backward(self, dmu, cache):
+        h, mu = cache
+        da = dmu * (1 - mu**2)
+        self.dW_mu += h.T @ da
+        self.db_mu += da.sum(axis=0)
+        return da @ self.W_mu.T
+    def log_prob(self, sample, mu):
+        return -((sample - mu)**2).sum(axis=-1) / (2 * self.std**2) - np.log(2 * np.pi * self.std**2)
+    def log_prob_backward(self, dlog_prob, sample, mu):
+        return dlog_prob[..., None] * (sample - mu) / self.std**2
+"""
+
+REINFORCE = """
+import numpy as np
+def reinforce_loss(mu, sample, reward, baseline, std):
+    advantage = reward - baseline
+    n = advantage.shape[1]
+    log_pi = -((sample - mu)**2).sum(axis=-1) / (2 * std**2) - np.log(2 * np.pi * std**2)
+    loss = -(advantage * log_pi).sum() / n
+    score = (sample - mu) / std**2
+    dmu = -advantage[..., None] * score / n
+    return loss, dmu
+"""
+
+MODEL = """
+import numpy as np
+from ramnp.model import RecurrentAttentionModel, flatten_time
+from ramnp.reinforce import hybrid_loss
+class MyModel(RecurrentAttentionModel):
+    def backward(self, rollout, labels, routing, policy_weight):
+        loss = hybrid_loss(rollout.log_p, self.tile(labels, rollout), rollout.mu, rollout.samples, rollout.baseline,
+                           self.policy, policy_weight)
+        dh = np.zeros_like(rollout.h)
+        decisions = flatten_time(rollout.h[:-1])
+        earlier = flatten_time(dh[:-1])
+        dmu = loss.dmu
+        dh[-1] = self.action.backward(loss.dlogits, rollout.h[-1])
+        leak = self.baseline.backward(flatten_time(loss.dbaseline), decisions, input_gradient=True)
+        cache = (decisions, *(flatten_time(b) for b in rollout.policy))
+        into_core = self.policy.backward(flatten_time(dmu), cache)
+        if routing == "paper":
+            earlier += into_core
+        dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
+        cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
+        self.glimpse.backward(flatten_time(dg), cache, input_gradient=False)
+        return loss
+"""
+
+RIGHT = {
+    "LINEAR": LINEAR, "AFFINE": AFFINE, "RELU": RELU, "TANH": TANH, "SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX,
+    "RNN": RNN, "LSTM": LSTM, "GLIMPSE": GLIMPSE, "POLICY": POLICY, "REINFORCE": REINFORCE, "MODEL": MODEL,
+}  # fmt: skip
+
+
+class Bug(NamedTuple):
+    """One line of a right implementation, what it is changed to, and words the diagnosis must contain."""
+
+    source: str
+    old: str
+    new: str
+    words: str
+
+
+BUGS = [
+    Bug("LINEAR", "x.T @ dy", "x.T @ dy / len(x)", "divided by the number of rows"),
+    Bug("LINEAR", "x.T @ dy", "0 * x.T @ dy", "all zero"),
+    Bug("LINEAR", "x.T @ dy", "-x.T @ dy", "sign is flipped"),
+    Bug("LINEAR", "x.T @ dy", "2 * x.T @ dy", "accumulated twice"),
+    Bug("LINEAR", "x.T @ dy", "0.5 * x.T @ dy", "1/2 times"),
+    Bug("LINEAR", "x.T @ dy", "len(x) * x.T @ dy", "B times"),
+    Bug("LINEAR", "x.T @ dy", "(dy.T @ x).reshape(self.W.shape)", "transposed"),
+    Bug("LINEAR", "self.dW += x", "self.dW = x", "overwritten, not accumulated"),
+    Bug("LINEAR", "dy.sum(axis=0)", "dy.mean(axis=0)", "bias gradient is averaged"),
+    Bug("LINEAR", "dy.sum(axis=0)", "dy[0]", "bias gradient is not summed"),
+    Bug("LINEAR", "dx = dy @ self.W.T", "dx = dy @ self.dW.T", "from x or dW where W belongs"),
+    Bug("LINEAR", "dx = dy @ self.W.T", "dx = -dy @ self.W.T", "sign is flipped"),
+    Bug("LINEAR", "return dx", "return None", "is None"),
+    Bug("LINEAR", "return dx", "return dx * np.nan", "NaN"),
+    Bug("LINEAR", "return dx", "return dx.T", "has shape"),
+    Bug("LINEAR", "return dx", "x *= 2; return dx", "overwrites"),
+    Bug("LINEAR", "return x @ self.W + self.b, x", "return x @ self.W - self.b, x", "y = x W + b"),
+    Bug("AFFINE", "db = np.sum(dout, axis=0)", "db = dout", "has shape"),
+    Bug("AFFINE", "db = np.sum(dout, axis=0)", "db = np.sum(dout, axis=0) / len(x)", "averaged"),
+    Bug("AFFINE", "dx = dout.dot(w.T)", "dx = dout.dot(w.T) / len(x)", "1/B times"),
+    Bug("RELU", "dout * (x > 0)", "dout", "derivative of the function is missing"),
+    Bug("RELU", "dout * (x > 0)", "dout * (dout > 0)", "mask is taken from dy"),
+    Bug("RELU", "dout * (x > 0)", "dout * (x < 0)", "wrong way round"),
+    Bug("RELU", "dout * (x > 0)", "(x > 0) * 1.0", "dy is forgotten"),
+    Bug("RELU", "dout * (x > 0)", "np.where(x > 0, x, 0)", ""),
+    Bug("TANH", "1 - self.out**2", "1 - self.out", "square is missing"),
+    Bug("TANH", "dout * (1 - self.out**2)", "1 - self.out**2", "dy is forgotten"),
+    Bug("TANH", "dout * (1 - self.out**2)", "dout", "derivative of the function is missing"),
+    Bug("SIGMOID", "self.out * (1 - self.out)", "(1 - self.out)", "factor is missing"),
+    Bug("SIGMOID", "dout * self.out * (1 - self.out)", "dout", "derivative of the function is missing"),
+    Bug("SOFTMAX", "dx[np.arange(n), y] -= 1", "pass", "minus-one-hot is missing"),
+    Bug("SOFTMAX", "dx /= n", "pass", "1/B of the mean is missing"),
+    Bug("SOFTMAX", "dx /= n", "dx /= -n", "sign is flipped"),
+    Bug("SOFTMAX", "dx /= n", "dx /= x.shape[1]", "number of classes"),
+    Bug("SOFTMAX", "dx = p.copy()", "dx = np.log(p)", "exp is missing"),
+    Bug("SOFTMAX", "dx = p.copy()", "dx = x.copy()", "logits are used as probabilities"),
+    Bug("RNN", "total = dh[t] + dh_next", "total = dh[t]", "recurrence is dropped"),
+    Bug("RNN", "reversed(range(T))", "reversed(range(1, T))", "first time step is skipped"),
+    Bug("RNN", "reversed(range(T))", "reversed(range(T - 1))", ""),
+    Bug("RNN", "h[t].T @ dz", "h[t + 1].T @ dz", "h_t is used where h_{t-1}"),
+    Bug("RNN", "total * (h[t + 1] > 0)", "total", "ReLU mask is missing"),
+    Bug("RNN", "total * (h[t + 1] > 0)", "total * (h[t] > 0)", "mask is that of h_{t-1}"),
+    Bug("RNN", "total * (h[t + 1] > 0)", "dh[t] * (h[t + 1] > 0) + dh_next", "is not masked"),
+    Bug("RNN", "dh_next = dz @ self.W_hh.T", "dh_next = dz @ self.W_hh", "W_hh is not transposed"),
+    Bug("RNN", "dh_next = dz @ self.W_hh.T", "dh_next = total @ self.W_hh.T", "where dz_{t+1} belongs"),
+    Bug("RNN", "self.dW_hh += h[t].T @ dz", "self.dW_hh[...] = h[t].T @ dz", "overwritten at each step"),
+    Bug("RNN", "self.db += dz.sum(axis=0)", "self.db += dz.sum(axis=0) / T", "averaged over time"),
+    Bug("RNN", "self.db += dz.sum(axis=0)", "self.db += dz.mean(axis=0)", "divided by B"),
+    Bug("RNN", "self.dW_gh += g[t].T @ dz", "self.dW_gh += g[t].T @ dz / len(dz)", "divided by B"),
+    Bug("LSTM", "dzi = di * i * (1 - i)", "dzi = di", "derivative of gate i"),
+    Bug("LSTM", "dzf = df * f * (1 - f)", "dzf = df", "derivative of gate f"),
+    Bug("LSTM", "dzo = do * o * (1 - o)", "dzo = do", "derivative of gate o"),
+    Bug("LSTM", "dzu = du * (1 - u**2)", "dzu = du", "derivative of gate u"),
+    Bug("LSTM", "[dzi, dzf, dzo, dzu]", "[dzf, dzi, dzo, dzu]", "input and forget gate are swapped"),
+    Bug("LSTM", "[dzi, dzf, dzo, dzu]", "[dzi, dzo, dzf, dzu]", "forget and output gate are swapped"),
+    Bug("LSTM", "dc_next = dc * f", "dc_next = 0", "dc is not carried"),
+    Bug("LSTM", "dc_next = dc * f", "dc_next = dc", "without the forget gate"),
+    Bug("LSTM", "total * o * (1 - tc**2)", "total * o", "derivative of tanh(c_t)"),
+    Bug("LSTM", "do = total * tc", "do = total * c", "c_t is used where tanh(c_t)"),
+    Bug("LSTM", "dc * c_prev", "dc * c", "c_t is used where c_{t-1}"),
+    Bug("LSTM", "total = dh[t] + dh_next", "total = dh[t]", "recurrence is dropped"),
+    Bug("LSTM", "h_prev.T @ dz", "(o * tc).T @ dz", "h_t is used where h_{t-1}"),
+    Bug("GLIMPSE", "da = dg * (g > 0)", "da = dg", "mask of g is missing"),
+    Bug("GLIMPSE", "d_what * (h[:, :n] > 0)", "d_what", "mask of h_g is missing"),
+    Bug("GLIMPSE", "d_where * (h[:, n:] > 0)", "d_where", "mask of h_l is missing"),
+    Bug("GLIMPSE", "d_what, d_where = dh[:, :n], dh[:, n:]", "d_where, d_what = dh[:, :n], dh[:, n:]", "are swapped"),
+    Bug("GLIMPSE", "d_where = d_where *", "d_where = 0 * d_where *", "location's path gets no gradient"),
+    Bug("POLICY", "da = dmu * (1 - mu**2)", "da = dmu", "derivative of the tanh is missing"),
+    Bug("POLICY", "(sample - mu) / self.std**2", "(sample - mu)", "1/std^2 is missing"),
+    Bug("POLICY", "(sample - mu) / self.std**2", "(sample - mu) / self.std", "by std, not by std^2"),
+    Bug("POLICY", "(sample - mu) / self.std**2", "(mu - sample) / self.std**2", "sign"),
+    Bug("POLICY", "(sample - mu) / self.std**2", "(np.clip(sample, -1, 1) - mu) / self.std**2", "clipped location"),
+    Bug("REINFORCE", "* score / n", "* score", "mean over rollouts is missing"),
+    Bug("REINFORCE", "-advantage[..., None] * score", "advantage[..., None] * score", "sign is wrong"),
+    Bug("REINFORCE", "-advantage[..., None] * score", "-(reward + 0 * baseline)[..., None] * score", "not subtracted"),
+    Bug("REINFORCE", "score = (sample - mu) / std**2", "score = (sample - mu)", "1/std^2 is missing"),
+    Bug("REINFORCE", "score = (sample", "score = (np.clip(sample, -1, 1)", "clipped location"),
+    Bug("REINFORCE", "score / n", "score / n / len(mu)", "averaged over time"),
+    Bug("MODEL", "dmu = loss.dmu", "earlier += leak; dmu = loss.dmu", "baseline's gradient leaks"),
+    Bug("MODEL", 'if routing == "paper":', "if True:", "policy's gradient reaches the core"),
+    Bug("MODEL", 'if routing == "paper":', "if False:", "does not reach the core"),
+    Bug("MODEL", "dmu = loss.dmu", "dmu = loss.dmu * self.policy.std**2", "1/std^2 is missing"),
+    Bug("MODEL", "dh[-1] = self", "dh[0] = self", ""),
+]
+
+
+def rows_of(source, seed=0):
+    """What the checker says about a source text."""
+    module = sys.modules["student"] = types.ModuleType("student")
+    module.__file__ = "student.py"
+    exec(compile(source, "student.py", "exec"), module.__dict__)
+    return [row for candidate in find_candidates(module) for row in check_candidate(candidate, seed)]
+
+
+def planted(bug):
+    """The source text with the bug in it."""
+    source = RIGHT[bug.source]
+    if bug.old == "dmu = loss.dmu" and "leak" in bug.new:  # leak is known only further down
+        source = source.replace("        cache = (decisions", "        earlier += leak\n        cache = (decisions", 1)
+    else:
+        assert source.count(bug.old) == 1, bug
+        source = source.replace(bug.old, bug.new)
+    return source
+
+
+def outcome(bug):
+    """(caught, rightly diagnosed). A bug without words has no family: to be caught is all it can ask."""
+    bad = [row for row in rows_of(planted(bug)) if row.verdict in (WRONG, ERROR)]
+    return bool(bad), bool(bad) and any(bug.words in row.message for row in bad)
+
+
+def scores():
+    """(bugs, caught, rightly diagnosed, [those that were not])."""
+    outcomes = [(bug, *outcome(bug)) for bug in BUGS]
+    missed = [bug for bug, caught, diagnosed in outcomes if not (caught and diagnosed)]
+    named = [diagnosed for bug, _, diagnosed in outcomes if bug.words]
+    return len(BUGS), sum(caught for _, caught, _ in outcomes), len(named), sum(named), missed
+
+
+if __name__ == "__main__":
+    bugs, caught, named, diagnosed, missed = scores()
+    print(
+        f"{caught} of {bugs} planted bugs are caught, {diagnosed} of {named} of known families get the right diagnosis"
+    )
+    for bug in missed:
+        print(f"  {bug.source}: {bug.old!r} -> {bug.new!r}", file=sys.stderr)
+        for row in rows_of(planted(bug)):
+            if row.message:
+                print(f"      {row.name}: {row.message}", file=sys.stderr)
