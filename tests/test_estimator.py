@@ -38,14 +38,21 @@ def test_m_rollouts_divide_the_variance_by_m():
     np.testing.assert_allclose(np.array(variances) * rollouts, variances[0], rtol=0.1)
 
 
-@pytest.mark.parametrize("bug", [lambda self, d, l, mu: right(self, d, np.clip(l, -0.2, 0.2), mu),
-                                 lambda self, d, l, mu: right(self, d, l, mu) * self.std])  # fmt: skip
-def test_a_wrong_score_is_found(monkeypatch, bug):
-    monkeypatch.setattr(GaussianPolicy, "log_prob_backward", bug)
-    assert estimator.study(SAMPLES, 0.7, seed=0).deviation > 10
+def clipped(self, dlog_prob, sample, mu):
+    return right(self, dlog_prob, np.clip(sample, -0.2, 0.2), mu)
+
+
+def lost_std(self, dlog_prob, sample, mu):
+    return right(self, dlog_prob, sample, mu) * self.std
 
 
 right = GaussianPolicy.log_prob_backward
+
+
+@pytest.mark.parametrize("bug", [clipped, lost_std])
+def test_a_wrong_score_is_found(monkeypatch, bug):
+    monkeypatch.setattr(GaussianPolicy, "log_prob_backward", bug)
+    assert estimator.study(SAMPLES, 0.7, seed=0).deviation > 10
 
 
 def test_the_command_prints_the_study(capsys):

@@ -149,8 +149,8 @@ def check_direction(
 ) -> float:
     """The largest relative error of a gradient along random directions through all arrays at once.
 
-    (f(x + eps v) - f(x - eps v)) / (2 eps) against sum(gradient * v), with v normal and of length 1: two values of f for
-    a whole model, where each coordinate would take two. It finds that something is wrong, not what.
+    (f(x + eps v) - f(x - eps v)) / (2 eps) against sum(gradient * v), with v normal and of length 1: two values of f
+    for a whole model, where each coordinate would take two. It finds that something is wrong, not what.
 
     Args:
         f: as for `numerical_gradient`.

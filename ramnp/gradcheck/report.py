@@ -86,7 +86,9 @@ def table(rows: list[Row]) -> str:
     right = {3, 4, 5}
     lines = []
     for line, row, after in zip([heads, *cells], [None, *rows], [*rows, None], strict=True):
-        texts = (text.rjust(w) if i in right else text.ljust(w) for i, (text, w) in enumerate(zip(line, widths)))
+        texts = (
+            text.rjust(w) if i in right else text.ljust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
+        )
         lines.append("  ".join(texts).rstrip())
         explained = after is not None and row is not None and (after.part, after.message) == (row.part, row.message)
         if row is not None and row.message and not explained:

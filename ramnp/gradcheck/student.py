@@ -63,9 +63,10 @@ SYNONYMS = {
     "b": ("b", "bias", "biases", "beta"),
     "W_hh": ("W_hh", "Whh", "Wh", "W_h", "U", "weight_hh", "w_hh", "wh"),
     "W_gh": ("W_gh", "Wgh", "Wx", "W_x", "Wxh", "W_xh", "W_ih", "Wih", "W_gx", "W", "weight_ih", "w_gh", "wx"),
-    "x": ("x", "X", "inputs", "input", "inp", "z", "a", "data"),
+    "x": ("x", "X", "inputs", "input", "inp", "z", "data"),
     "g": ("g", "x", "X", "xs", "inputs", "input", "gs"),
     "logits": ("logits", "scores", "x", "X", "z", "inputs", "logit"),
+    "log_p": ("log_p", "logp", "log_probs", "log_prob"),
     "labels": ("labels", "y", "Y", "target", "targets", "label", "t", "y_true"),
     "mu": ("mu", "mean", "means", "mus"),
     "sample": ("sample", "samples", "l", "location", "locations", "action", "actions", "loc"),
@@ -80,6 +81,18 @@ SYNONYMS = {
     "mean.W": ("mean.W", "W_mu", "W", "weight"),
     "mean.b": ("mean.b", "b_mu", "b", "bias"),
 }
+
+# Arguments of functions, where their names say nothing.
+ORDER = {
+    "Linear": ("x", "W", "b"),
+    "CrossEntropy": ("logits", "labels"),
+    "RNN": ("g", "W_gh", "W_hh", "b"),
+    "LSTM": ("g", "W_gh", "W_hh", "b"),
+    "LogProb": ("sample", "mu", "std"),
+    "PolicyLoss": ("advantage", "log_pi"),
+    "Reinforce": ("mu", "sample", "reward", "baseline", "std"),
+}
+INITIAL_STATES = ("h0", "h_0", "prev_h", "h_prev", "h_init", "c0", "c_0")
 
 # Sizes by the names that constructors give them, and their order where the names say nothing.
 SIZE_NAMES = {
@@ -170,151 +183,126 @@ def find_candidates(module: ModuleType) -> Iterator[Candidate]:
                 yield Candidate(name, part, cls=value)
             if callable(getattr(value, "log_prob", None)) and callable(getattr(value, "log_prob_backward", None)):
                 yield Candidate(name, "LogProb", cls=value)
-    for name, value in own.items():
-        if not inspect.isfunction(value) or name.startswith("_"):
-            continue
-        base = name.removesuffix("_forward")
-        backward = own.get(base + "_backward") or own.get(base + "_grad")
+    functions = {name: value for name, value in own.items() if inspect.isfunction(value) and not name.startswith("_")}
+    for name, forward in functions.items():
         if name.endswith(("_backward", "_grad")):
             continue
+        base = name.removesuffix("_forward")
         part = part_of(base)
-        if inspect.isfunction(backward):
-            yield Candidate(base, part, forward=value, backward=backward)
-        elif part in ("CrossEntropy", "Reinforce") and "loss" in base.replace("_", "").lower() + "loss" * (
-            "entropy" in base
-        ):
-            yield Candidate(base, part, forward=value)
+        backward = functions.get(base + "_backward") or functions.get(base + "_grad")
+        # A loss may return its gradient together with its value.
+        if backward is not None or part in ("CrossEntropy", "Reinforce"):
+            yield Candidate(base, part, forward=forward, backward=backward)
 
 
 # --- calling ---------------------------------------------------------------------------------------------------------
 
 
-def arguments(
-    function: Callable[..., Any], values: dict[str, Any], order: list[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Match what we have with a function's arguments: by name or synonym, the rest by position.
+def known_as(name: str, order: list[str]) -> str | None:
+    """Which of our names in `order` an argument's name stands for, or None."""
+    return next((ours for ours in order if name == ours or name in SYNONYMS.get(ours, ())), None)
 
-    Returns:
-        The call's keyword arguments by the function's own names, and our name for each, in order.
-    """
-    parameters = [
-        p
-        for p in inspect.signature(function).parameters.values()
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)
-    ]
-    taken: dict[str, str] = {}
-    left = list(order)
-    for parameter in parameters:
-        for name in left:
-            if parameter.name == name or parameter.name in SYNONYMS.get(name, ()):
-                taken[parameter.name] = name
-                left.remove(name)
-                break
-    for parameter in parameters:
-        if parameter.name in taken:
-            continue
-        if parameter.name.lower() in ("h0", "h_0", "prev_h", "h_prev", "h_init", "c0"):
-            taken[parameter.name] = "zeros"
-        elif parameter.default is parameter.empty and left:
-            taken[parameter.name] = left.pop(0)
-    missing = [p.name for p in parameters if p.name not in taken and p.default is p.empty]
-    if missing:
-        raise TroubleError(
-            f"{function.__name__} wants '{missing[0]}', which does not follow the protocol (docs/gradcheck.md)"
-        )
-    return {own: values[name] for own, name in taken.items()}, list(taken.values())
+
+def required(function: Callable[..., Any]) -> list[str]:
+    """The names of the positional arguments that a function cannot do without."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    return [p.name for p in parameters if p.kind in positional and p.default is p.empty]
 
 
 class FunctionPart:
-    """A pair of functions, or one that returns loss and gradients, as a part."""
+    """A pair of functions, or one that returns a loss and its gradient, as a part."""
+
+    accumulates = False
 
     def __init__(self, candidate: Candidate, problem: Problem) -> None:
         self.candidate, self.problem = candidate, problem
         self.arrays = problem.inputs | problem.parameters
-        self.values = self.arrays | problem.constants
-        if "g" in self.arrays:
-            rows, units = self.arrays["g"].shape[1], len(self.arrays["W_hh"])
-            self.values["zeros"] = np.zeros((rows, units))
-        if candidate.part == "CrossEntropy" and "log" in "".join(inspect.signature(candidate.forward).parameters):
-            logits = problem.inputs["logits"]
-            self.values = self.values | {"logits": logits}
-        self.order = [*self.arrays, *problem.constants]
+        self.order = list(ORDER.get(candidate.part, self.arrays))
+        names = inspect.signature(candidate.forward).parameters
+        if candidate.part == "CrossEntropy" and not names.keys().isdisjoint(SYNONYMS["log_p"]):
+            self.order[0] = "log_p"
+        self.names = self._match(list(names.values()))
 
-    def _named(self) -> tuple[dict[str, Any], list[str]]:
-        values = dict(self.values)
-        if self._takes_log_p():
+    def _match(self, parameters: list[inspect.Parameter]) -> dict[str, str]:
+        """Forward's arguments, in its order: its own name -> ours. By name, and what is left by position."""
+        left = list(self.order)
+        matched: dict[str, str] = {}
+        for p in parameters:
+            ours = "zeros" if p.name.lower() in INITIAL_STATES else known_as(p.name, left)
+            if ours in left:
+                left.remove(ours)
+            if ours is not None:
+                matched[p.name] = ours
+        for p in parameters:
+            if p.name in matched or p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                continue
+            if not left:
+                raise TroubleError(f"forward wants '{p.name}', which does not follow the protocol (docs/gradcheck.md)")
+            matched[p.name] = left.pop(0)
+        return {p.name: matched[p.name] for p in parameters if p.name in matched}
+
+    def _values(self) -> dict[str, Any]:
+        """Everything an argument can stand for, at the present values of the arrays."""
+        values = self.arrays | self.problem.constants
+        if "logits" in values:
             values["log_p"] = np.log(mistakes.softmax(values["logits"]))
-            return arguments(self.candidate.forward, values, ["log_p", "labels"])
-        return arguments(self.candidate.forward, values, self.order)
+        if "g" in values and "W_hh" in values:
+            values["zeros"] = np.zeros((values["g"].shape[1], len(values["W_hh"])))
+        return values
 
-    def _takes_log_p(self) -> bool:
-        names = set(inspect.signature(self.candidate.forward).parameters)
-        return self.candidate.part == "CrossEntropy" and bool(names & {"log_p", "logp", "log_probs"})
-
-    def forward(self) -> tuple[np.ndarray, Any]:
-        """The output, and whatever backward needs."""
-        keywords, names = self._named()
-        result = self.candidate.forward(*keywords.values())
+    def forward(self) -> tuple[Any, Any]:
+        """The output, and the cache; `KEPT` where forward returns none."""
+        values = self._values()
+        result = self.candidate.forward(**{theirs: values[ours] for theirs, ours in self.names.items()})
+        if isinstance(result, tuple) and len(result) >= 2:
+            self.output = result[0]
+            return result[0], result[1:] if self.candidate.backward is None else result[-1]
         if self.candidate.backward is None:
-            if not isinstance(result, tuple) or len(result) < 2:
-                raise TroubleError(f"{self.candidate.name} must return (loss, gradient)")
-            return result[0], (result[1:], names)
-        if isinstance(result, tuple) and len(result) >= 2 and self.candidate.part not in ("CrossEntropy", "Reinforce"):
-            return result[0], (result[-1], names)
-        if isinstance(result, tuple):
-            return result[0], (result[1], names)
-        return result, (result, names)
+            raise TroubleError(f"{self.candidate.name} must return (loss, gradient)")
+        self.output = result
+        return result, KEPT
 
     def backward(self, dy: np.ndarray, cache: Any) -> Arrays:
         """Gradients by our names."""
-        kept, names = cache
         backward = self.candidate.backward
-        returned = kept if backward is None else self._call_backward(backward, dy, kept)
+        if backward is None:
+            returned = cache
+        elif cache is not KEPT and len(required(backward)) >= 2:
+            returned = backward(dy, cache)
+        elif cache is not KEPT:
+            returned = backward(cache)
+        else:
+            returned = backward(**self._again(required(backward), dy))
         if isinstance(returned, dict):
             return _renamed(returned, self.arrays)
         returned = returned if isinstance(returned, tuple | list) else (returned,)
-        targets = [name for name in names if name in self.arrays or name in ("log_p", "zeros", "baseline")]
+        targets = [ours for ours in self.names.values() if ours in (*self.arrays, "log_p", "zeros", "baseline")]
         if len(returned) < len(targets):
-            targets = [name for name in targets if name in self.arrays or name == "log_p"]
+            targets = [ours for ours in targets if ours in (*self.arrays, "log_p")]
         found = dict(zip(targets, returned, strict=False))
         found.pop("zeros", None)
-        if "log_p" in found:
+        if "log_p" in found:  # ours, as cross-entropy's usual backward, gives the gradient of the logits
             found["logits"] = found.pop("log_p")
         return found
 
-    def _call_backward(self, backward: Callable[..., Any], dy: np.ndarray, kept: Any) -> Any:
-        wanted = [
-            p
-            for p in inspect.signature(backward).parameters.values()
-            if p.default is p.empty and p.kind != p.VAR_KEYWORD
-        ]
-        names = [p.name for p in wanted]
-        synonyms = {s for name in self.order for s in (name, *SYNONYMS.get(name, ()))} | {"log_p", "logp"}
-        known = [name for name in names if name in synonyms]
-        if len(known) >= 2 or (known and "labels" in self.values and "cache" not in names):
-            # It takes the forward pass' arguments again, with or without dy.
-            values = dict(self.values)
-            order = list(self.order)
-            if self._takes_log_p():
-                values["log_p"] = np.log(mistakes.softmax(values["logits"]))
-                order = ["log_p", "labels"]
-            if len(names) > len(order) or (names and names[0].startswith("d")):
-                values["dy"] = dy
-                first = names[0]
-                keywords, _ = arguments(backward, values, [*order, "dy"]) if first not in synonyms else ({}, [])
-                if keywords:
-                    keywords[first] = dy
-                    return backward(**keywords)
-            keywords, _ = arguments(backward, values, order)
-            return backward(**keywords)
-        if len(wanted) >= 2:
-            return backward(dy, kept)
-        return backward(kept) if self.problem.dy.ndim == 0 else backward(dy)
+    def _again(self, names: list[str], dy: np.ndarray) -> dict[str, Any]:
+        """Arguments of a backward without a cache: dy, the output, and forward's arguments once more."""
+        values, call = self._values(), {}
+        for number, name in enumerate(names):
+            ours = known_as(name, self.order)
+            if ours is not None:
+                call[name] = values[ours]
+            elif number == 0:
+                call[name] = dy
+            elif number == 1:
+                call[name] = self.output
+            else:
+                raise TroubleError(f"backward wants '{name}', which does not follow the protocol (docs/gradcheck.md)")
+        return call
 
     def zero(self) -> None:
         """Functions return their gradients: there is nothing to zero."""
-
-    accumulates = False
 
 
 def _renamed(returned: dict[str, Any], arrays: Arrays) -> Arrays:

@@ -145,19 +145,9 @@ def check_model(cls: type[RecurrentAttentionModel], name: str, seed: int) -> lis
             message = ""
             if key in wrong:
                 message = str(joint or transformed(gradients[key], check.numeric, SIZES) or "no known mistake fits")
-            rows.append(
-                Row(
-                    f"{name} ({routing})",
-                    f"d{key}",
-                    gradients[key].shape,
-                    check.checked,
-                    check.kinks,
-                    check.error,
-                    check.where,
-                    WRONG if key in wrong else OK,
-                    message,
-                )  # fmt: skip
-            )
+            verdict = WRONG if key in wrong else OK
+            counts = (check.checked, check.kinks, check.error, check.where)
+            rows.append(Row(f"{name} ({routing})", f"d{key}", gradients[key].shape, *counts, verdict, message))
     return merge(rows)
 
 
