@@ -92,7 +92,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         os.replace(beside, path)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; make room, and go on with --resume"
+            f"cannot write {path}: {error.strerror or error}: make room, or choose another place"
         ) from error
     finally:
         beside.unlink(missing_ok=True)

@@ -235,7 +235,116 @@ class MyModel(RecurrentAttentionModel):
         return loss
 """
 
+TORCH = """
+import numpy as np
+class TorchLinear:
+    def __init__(self, in_features, out_features, bias=True):
+        self.weight = np.random.randn(out_features, in_features)
+        self.bias = np.zeros(out_features) if bias else None
+        self.weight_grad, self.bias_grad = None, None
+    def forward(self, input):
+        self.input = input
+        return input @ self.weight.T + self.bias
+    def backward(self, grad_output):
+        self.weight_grad = grad_output.T @ self.input
+        self.bias_grad = grad_output.sum(axis=0)
+        return grad_output @ self.weight
+"""
+
+DICTIONARY = """
+import numpy as np
+class Dense:
+    def __init__(self, input_dim, output_dim):
+        self.params = {"W": np.random.randn(input_dim, output_dim), "b": np.zeros((1, output_dim))}
+        self.grads = {}
+    def forward(self, X):
+        self.X = X
+        return X @ self.params["W"] + self.params["b"]
+    def backward(self, dZ):
+        self.grads["W"] = self.X.T @ dZ
+        self.grads["b"] = dZ.sum(axis=0, keepdims=True)
+        return dZ @ self.params["W"].T
+"""
+
+BATCH_FIRST = """
+import numpy as np
+def rnn_step_forward(x, prev_h, Wx, Wh, b):
+    next_h = np.tanh(x @ Wx + prev_h @ Wh + b)
+    return next_h, (x, prev_h, Wx, Wh, next_h)
+def rnn_step_backward(dnext_h, cache):
+    x, prev_h, Wx, Wh, next_h = cache
+    da = dnext_h * (1 - next_h**2)
+    return da @ Wx.T, da @ Wh.T, x.T @ da, prev_h.T @ da, da.sum(axis=0)
+def rnn_forward(x, h0, Wx, Wh, b):
+    h, caches, prev = [], [], h0
+    for t in range(x.shape[1]):
+        prev, cache = rnn_step_forward(x[:, t], prev, Wx, Wh, b)
+        h.append(prev)
+        caches.append(cache)
+    return np.stack(h, axis=1), caches
+def rnn_backward(dh, caches):
+    dx, dWx, dWh, db, carry = [], 0, 0, 0, 0
+    for t in reversed(range(dh.shape[1])):
+        dx_t, carry, dWx_t, dWh_t, db_t = rnn_step_backward(dh[:, t] + carry, caches[t])
+        dx.insert(0, dx_t)
+        dWx, dWh, db = dWx + dWx_t, dWh + dWh_t, db + db_t
+    return np.stack(dx, axis=1), carry, dWx, dWh, db
+"""
+
+LOSSES = """
+import numpy as np
+STD = 0.2
+def cross_entropy(log_p, labels):
+    return -log_p[np.arange(len(labels)), labels].mean()
+def cross_entropy_backward(log_p, labels):
+    d = np.exp(log_p)
+    d[np.arange(len(labels)), labels] -= 1
+    return d / len(labels)
+def policy_loss(advantage, log_pi):
+    return -(advantage * log_pi).sum() / advantage.shape[1]
+def policy_loss_backward(advantage):
+    return -advantage / advantage.shape[1]
+def baseline_loss(baseline, reward):
+    return ((baseline - reward)**2).mean()
+def baseline_loss_backward(baseline, reward):
+    return 2 * (baseline - reward) / baseline.size
+def log_prob(sample, mu):
+    return -((sample - mu)**2).sum(axis=-1) / (2 * STD**2) - np.log(2 * np.pi * STD**2)
+def log_prob_backward(dlog_prob, sample, mu):
+    return dlog_prob[..., None] * (sample - mu) / STD**2
+"""
+
+BOOK = """
+import numpy as np
+class Affine:
+    def __init__(self, W, b):
+        self.W, self.b, self.dW, self.db = W, b, None, None
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+    def backward(self, dout):
+        self.dW, self.db = self.x.T @ dout, dout.sum(axis=0)
+        return dout @ self.W.T
+class SoftmaxWithLoss:
+    def forward(self, x, t):
+        y = np.exp(x - x.max(axis=1, keepdims=True))
+        self.y, self.t = y / y.sum(axis=1, keepdims=True), t
+        return -np.log(self.y[np.arange(len(t)), t] + 1e-7).mean()
+    def backward(self, dout=1):
+        dx = self.y.copy()
+        dx[np.arange(len(self.t)), self.t] -= 1
+        return dx / len(self.t)
+def cross_entropy_error(y, t):
+    return -np.log(y[np.arange(len(t)), t]).mean()
+"""
+
+LSTM_REORDERED = LSTM.replace(
+    "i, f, o, u = sigmoid(z[:, :n]), sigmoid(z[:, n:2*n])", "f, i, o, u = sigmoid(z[:, :n]), sigmoid(z[:, n:2*n])"
+).replace("[dzi, dzf, dzo, dzu]", "[dzf, dzi, dzo, dzu]")
+
 RIGHT = {
+    "TORCH": TORCH, "DICTIONARY": DICTIONARY, "BATCH_FIRST": BATCH_FIRST, "LOSSES": LOSSES, "BOOK": BOOK,
+    "LSTM_REORDERED": LSTM_REORDERED,
     "LINEAR": LINEAR, "AFFINE": AFFINE, "RELU": RELU, "TANH": TANH, "SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX,
     "RNN": RNN, "LSTM": LSTM, "GLIMPSE": GLIMPSE, "POLICY": POLICY, "REINFORCE": REINFORCE, "MODEL": MODEL,
 }  # fmt: skip
@@ -334,6 +443,24 @@ BUGS = [
     Bug("MODEL", 'if routing == "paper":', "if False:", "does not reach the core"),
     Bug("MODEL", "dmu = loss.dmu", "dmu = loss.dmu * self.policy.std**2", "1/std^2 is missing"),
     Bug("MODEL", "dh[-1] = self", "dh[0] = self", ""),
+    Bug("TORCH", "= grad_output.T @ self.input", "= -grad_output.T @ self.input", "sign is flipped"),
+    Bug("TORCH", "return grad_output @ self.weight", "grad_output @ self.weight", "is None"),
+    Bug("DICTIONARY", "self.X.T @ dZ", "self.X.T @ dZ / len(dZ)", "divided by the number of rows"),
+    Bug("DICTIONARY", "axis=0, keepdims=True", "axis=1", "wrong axis"),
+    Bug("BATCH_FIRST", "dnext_h * (1 - next_h**2)", "dnext_h", "derivative of tanh is missing"),
+    Bug("BATCH_FIRST", "dh[:, t] + carry", "dh[:, t]", "recurrence is dropped"),
+    Bug("BATCH_FIRST", "dx.insert(0, dx_t)", "dx.append(dx_t)", "reversed time order"),
+    Bug("BATCH_FIRST", "in reversed(range(dh.shape[1]))", "in range(dh.shape[1])", ""),
+    Bug("LOSSES", "d[np.arange(len(labels)), labels] -= 1", "d -= labels[:, None]", "not one-hot"),
+    Bug("LOSSES", "return d / len(labels)", "return d / d.size", "over classes as well"),
+    Bug("LOSSES", "return -advantage / advantage.shape[1]", "return -advantage / advantage.size", "averaged over time"),
+    Bug("LOSSES", "return 2 * (baseline", "return (baseline", "factor 2"),
+    Bug("LOSSES", "* (sample - mu) / STD**2", "* (np.clip(sample, -1, 1) - mu) / STD**2", "clipped location"),
+    Bug("BOOK", "dx[np.arange(len(self.t)), self.t] -= 1", "dx -= self.t[:, None]", "not one-hot"),
+    Bug("LSTM_REORDERED", "dc_next = dc * f", "dc_next = dc", "without the forget gate"),
+    Bug("LSTM", "di, df, du = dc * u, dc * c_prev", "di, df, du = dc * c_prev, dc * u", "u and c_{t-1} are swapped"),
+    Bug("LSTM", "return np.stack(dg)", "return np.stack(dg[::-1])", "reversed time order"),
+    Bug("RNN", "in reversed(range(T))", "in range(T)", "runs forwards"),
 ]
 
 

@@ -107,7 +107,7 @@ def test_transformations_have_names(rng):
         (0 * n, n, "all zero"),
         (n.T, n, "transposed"),
         (np.abs(n), n, "signs"),
-        (first, n3, "first row or time step is missing"),
+        (first, n3, "first time step is missing"),
         (last, n3, "only the last"),
         (n, 0 * n, "should be zero"),
         (n * np.nan, n, "NaN"),

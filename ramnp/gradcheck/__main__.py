@@ -47,8 +47,8 @@ def check_file(path: Path, only: str | None, seed: int, timeout: float) -> list[
     Raises:
         UsageError: there is no such file, or nothing in it to check.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
+    if path.suffix != ".py" or not path.is_file():
+        raise UsageError(f"{path} is not a Python file (FILE.py, or FILE.py:NAME)")
     path = path.resolve()
     listed = in_child(path, "", seed, timeout)
     if "error" in listed:
@@ -79,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too; autograders read it")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for each part of your file (20)")
     arguments = parser.parse_args(argv)
+    if not arguments.timeout > 0:
+        raise UsageError(f"--timeout must be above 0, got {arguments.timeout:g}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
     if arguments.file:

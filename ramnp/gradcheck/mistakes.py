@@ -58,6 +58,7 @@ LINEAR, RELU, CORE, POLICY, LEARNING = (
 )
 GLIMPSE = "tutorials/04"
 ELEMENTWISE = {"ReLU", "Tanh", "Sigmoid"}
+CORES = {"RNN", "TanhRNN", "LSTM"}
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -169,6 +170,7 @@ CROSS_ENTROPY_HINTS = {
     "log p for p": Hint("log-probabilities are used as probabilities: exp is missing", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by classes": Hint("divided by the number of classes, not of rows", CROSS_ENTROPY_EQUATION, LINEAR),
     "label column only": Hint("only the label's own column gets a gradient", CROSS_ENTROPY_EQUATION, LINEAR),
+    "label as a number": Hint("the label is subtracted as a number, not one-hot", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by rows and classes": Hint("the mean is taken over classes as well", CROSS_ENTROPY_EQUATION, LINEAR),
 }
 
@@ -197,6 +199,8 @@ def cross_entropy_backward(p: Problem, mistake: str = "") -> Arrays:
         d = (q - hot) / classes
     elif mistake == "label column only":
         d = hot * (q - hot) / rows
+    elif mistake == "label as a number":
+        d = (q - labels[:, None]) / rows
     elif mistake == "divided by rows and classes":
         d = (q - hot) / (rows * classes)
     return {"logits": p.dy * d}
@@ -219,6 +223,7 @@ CORE_HINTS = {
     "averaged over time": Hint("weight gradients are averaged over time", "dW = sum over t of ...", CORE),
     "mask missing": Hint("the ReLU mask is missing", "dz_t = dh_t where h_t > 0, else 0", CORE),
     "mask of h_{t-1}": Hint("the ReLU mask is that of h_{t-1}", "dz_t = dh_t where h_t > 0, else 0", CORE),
+    "square missing": Hint("the square is missing in the derivative of tanh", "dz_t = dh_t (1 - h_t^2)", CORE),
     "mask after recurrence": Hint(
         "what comes back from step t+1 is not masked", "dz_t = mask_t (dh_t + dz_{t+1} W_hh^T)", CORE
     ),
@@ -247,6 +252,9 @@ CORE_HINTS = {
             "u": "dz_u = dc i (1 - u^2)",
         }.items()
     },
+    "operands swapped": Hint("u and c_{t-1} are swapped", "dz_i = dc u i (1 - i), dz_f = dc c_{t-1} f (1 - f)", CORE),
+    "loop forwards": Hint("the loop over time runs forwards", "t = T, ..., 1: " + RECURRENCE, CORE),
+    "dg reversed": Hint("dg comes back in reversed time order", "dg_t = dz_t W_gh^T", CORE),
     "derivatives of all gates": Hint("the derivatives of the gates are missing", "dz_i = dc u i (1 - i), ...", CORE),
 }
 
@@ -269,6 +277,8 @@ def run_core(name: str, p: Problem) -> Trace:
         z = h[t] @ w_hh + g[t] @ w_gh + b
         if name == "RNN":
             gates[t] = h[t + 1] = np.maximum(z, 0)
+        elif name == "TanhRNN":
+            gates[t] = h[t + 1] = np.tanh(z)
         else:
             i, f, o, u = np.split(z, 4, axis=1)
             i, f, o, u = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(u)
@@ -285,17 +295,17 @@ def core_backward(name: str, p: Problem, mistake: str = "") -> Arrays:
     dz = np.zeros_like(trace.gates)
     dc = np.zeros((rows, len(w_hh)))
     back = np.zeros((rows, len(w_hh)))  # what step t + 1 sends to h_t
-    for t in reversed(range(steps)):
+    for t in range(steps) if mistake == "loop forwards" else reversed(range(steps)):
         above = p.dy[t]
         if mistake == "only from later steps" and t + 1 < steps:
             above = 0 * above
         dh = above if mistake == "recurrence dropped" else above + back
-        if name == "RNN":
-            dz[t] = rnn_gate_backward(dh, above, back, t, trace, mistake)
-        else:
+        if name == "LSTM":
             dz[t], dc = lstm_gate_backward(dh, dc, t, trace, mistake)
-        carried = dh if mistake == "dh for dz" and name == "RNN" else dz[t]
-        square = mistake == "W_hh not transposed" and name == "RNN"
+        else:
+            dz[t] = rnn_gate_backward(name, dh, above, back, t, trace, mistake)
+        carried = dh if mistake == "dh for dz" and name != "LSTM" else dz[t]
+        square = mistake == "W_hh not transposed" and name != "LSTM"
         back = carried @ (w_hh if square else w_hh.T)
     first = 1 if mistake == "first step skipped" else 0
     last = steps - 1 if mistake == "last step skipped" else steps
@@ -316,22 +326,28 @@ def core_backward(name: str, p: Problem, mistake: str = "") -> Arrays:
         gradients["g"] = kept
     elif mistake == "averaged over time":
         gradients |= {name: gradients[name] / steps for name in ("W_hh", "W_gh", "b")}
+    elif mistake == "dg reversed":
+        gradients["g"] = gradients["g"][::-1]
     elif mistake == "bias of last step":
         gradients["b"] = dz[-1].sum(axis=0)
     return gradients
 
 
 def rnn_gate_backward(
-    dh: np.ndarray, above: np.ndarray, back: np.ndarray, t: int, trace: Trace, mistake: str
+    name: str, dh: np.ndarray, above: np.ndarray, back: np.ndarray, t: int, trace: Trace, mistake: str
 ) -> np.ndarray:
-    mask = trace.h[t + 1] > 0
+    def slope(h: np.ndarray) -> np.ndarray:
+        return 1 - h**2 if name == "TanhRNN" else h > 0
+
     if mistake == "mask missing":
         return dh
     if mistake == "mask of h_{t-1}":
-        return dh * (trace.h[t] > 0)
+        return dh * slope(trace.h[t])
     if mistake == "mask after recurrence":
-        return above * mask + back
-    return dh * mask
+        return above * slope(trace.h[t + 1]) + back
+    if mistake == "square missing" and name == "TanhRNN":
+        return dh * (1 - trace.h[t + 1])
+    return dh * slope(trace.h[t + 1])
 
 
 def lstm_gate_backward(
@@ -339,16 +355,19 @@ def lstm_gate_backward(
 ) -> tuple[np.ndarray, np.ndarray]:
     i, f, o, u = np.split(trace.gates[t], 4, axis=1)
     c = trace.c[t + 1]
+    candidate = u
     tanh_c = c if mistake == "c for tanh(c)" else np.tanh(c)
     through_h = dh * o * (1 if mistake == "tanh(c) derivative" else 1 - np.tanh(c) ** 2)
     dc = through_h if mistake == "cell not accumulated" else dc + through_h
     before = trace.c[t + 1] if mistake == "c_t for c_{t-1}" else trace.c[t]
     bare = mistake == "derivatives of all gates"
+    if mistake == "operands swapped":
+        u, before = before, u
     dz = {
         "i": dc * u * (1 if bare or mistake == "derivative of i" else i * (1 - i)),
         "f": dc * before * (1 if bare or mistake == "derivative of f" else f * (1 - f)),
         "o": dh * tanh_c * (1 if bare or mistake == "derivative of o" else o * (1 - o)),
-        "u": dc * i * (1 if bare or mistake == "derivative of u" else 1 - u * u),
+        "u": dc * i * (1 if bare or mistake == "derivative of u" else 1 - candidate * candidate),
     }
     order = {
         "input and forget swapped": "fiou",
@@ -361,6 +380,17 @@ def lstm_gate_backward(
     elif mistake != "cell without forget":
         dc = dc * f
     return np.concatenate([dz[gate] for gate in order], axis=1), dc
+
+
+TANH_CORE_HINTS = CORE_HINTS | {
+    "mask missing": Hint("the derivative of tanh is missing", "dz_t = dh_t (1 - h_t^2)", CORE),
+    "mask of h_{t-1}": Hint("the derivative of tanh is taken at h_{t-1}", "dz_t = dh_t (1 - h_t^2)", CORE),
+    "mask after recurrence": Hint(
+        "what comes back from step t+1 misses the derivative of tanh",
+        "dz_t = (1 - h_t^2) (dh_t + dz_{t+1} W_hh^T)",
+        CORE,
+    ),
+}
 
 
 # --- glimpse network -------------------------------------------------------------------------------------------------
@@ -446,6 +476,25 @@ def log_prob_backward(p: Problem, mistake: str = "") -> Arrays:
 
 
 MEAN_EQUATION = "mu = tanh(h W_mu + b_mu): da = dmu (1 - mu^2)"
+BASELINE_EQUATION = "db = 2 (b_t - reward) / (number of all b_t)"
+BASELINE_HINTS = {
+    "factor 2 missing": Hint("the factor 2 of the square is missing", BASELINE_EQUATION, LEARNING),
+    "sum for mean": Hint("the mean is missing", BASELINE_EQUATION, LEARNING),
+    "mean over rollouts only": Hint("the mean is taken over rollouts, but not over time", BASELINE_EQUATION, LEARNING),
+    "sign": Hint("the sign is wrong", BASELINE_EQUATION, LEARNING),
+}
+
+
+def baseline_forward(p: Problem) -> np.ndarray:
+    return np.asarray(((p.inputs["baseline"] - p.constants["reward"]) ** 2).mean())
+
+
+def baseline_backward(p: Problem, mistake: str = "") -> Arrays:
+    b = p.inputs["baseline"]
+    factors = {"factor 2 missing": 0.5, "sum for mean": b.size, "mean over rollouts only": len(b), "sign": -1}
+    return {"baseline": factors.get(mistake, 1) * p.dy * 2 * (b - p.constants["reward"]) / b.size}
+
+
 POLICY_LOSS_HINTS = {
     "sum for mean": Hint("the mean over rollouts is missing", "dlog_pi = -advantage / (number of rollouts)", POLICY),
     "mean over time": Hint("averaged over time, too", "dlog_pi = -advantage / (number of rollouts)", POLICY),
@@ -533,11 +582,13 @@ HINTS: dict[str, dict[str, Hint]] = {
     **dict.fromkeys(sorted(ELEMENTWISE), ELEMENTWISE_HINTS),
     "CrossEntropy": CROSS_ENTROPY_HINTS,
     "RNN": CORE_HINTS,
+    "TanhRNN": TANH_CORE_HINTS,
     "LSTM": CORE_HINTS,
     "GlimpseNetwork": GLIMPSE_HINTS,
     "GaussianPolicy": POLICY_HINTS,
     "LogProb": LOG_PROB_HINTS,
     "PolicyLoss": POLICY_LOSS_HINTS,
+    "BaselineLoss": BASELINE_HINTS,
     "Reinforce": REINFORCE_HINTS,
 }
 
@@ -546,7 +597,7 @@ def forward(part: str, p: Problem) -> np.ndarray:
     """The output of a part, by the reference."""
     if part in ELEMENTWISE:
         return FUNCTIONS[part](p.inputs["x"])
-    if part in ("RNN", "LSTM"):
+    if part in CORES:
         return run_core(part, p).h[1:]
     if part == "GlimpseNetwork":
         return glimpse_states(p)[2]
@@ -556,6 +607,7 @@ def forward(part: str, p: Problem) -> np.ndarray:
         "GaussianPolicy": policy_forward,
         "LogProb": log_prob_forward,
         "PolicyLoss": policy_loss_forward,
+        "BaselineLoss": baseline_forward,
         "Reinforce": reinforce_forward,
     }[part](p)
 
@@ -564,7 +616,7 @@ def backward(part: str, p: Problem, mistake: str = "") -> Arrays:
     """The gradients of a part's parameters and inputs, by the reference; or with one mistake."""
     if part in ELEMENTWISE:
         return elementwise_backward(part, p, mistake)
-    if part in ("RNN", "LSTM"):
+    if part in CORES:
         return core_backward(part, p, mistake)
     return {
         "Linear": linear_backward,
@@ -573,6 +625,7 @@ def backward(part: str, p: Problem, mistake: str = "") -> Arrays:
         "GaussianPolicy": policy_backward,
         "LogProb": log_prob_backward,
         "PolicyLoss": policy_loss_backward,
+        "BaselineLoss": baseline_backward,
         "Reinforce": reinforce_backward,
     }[part](p, mistake)
 

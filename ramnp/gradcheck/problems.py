@@ -6,13 +6,15 @@ one meaning. Batches of one row and single time steps come after.
 
 import numpy as np
 
-from ramnp.gradcheck.mistakes import ELEMENTWISE, Problem, forward
+from ramnp.gradcheck.mistakes import CORES, ELEMENTWISE, Problem, forward
 
+RNN_SHAPES = [{"T": 3, "B": 5, "G": 4, "N": 6}, {"T": 1, "B": 2, "G": 3, "N": 4}, {"T": 4, "B": 1, "G": 2, "N": 3}]
 SHAPES: dict[str, list[dict[str, int]]] = {
     "Linear": [{"B": 5, "in": 4, "out": 3}, {"B": 1, "in": 3, "out": 4}, {"B": 7, "in": 3, "out": 3}],
     **{part: [{"B": 5, "in": 4}, {"B": 1, "in": 3}] for part in ELEMENTWISE},
     "CrossEntropy": [{"B": 5, "A": 4}, {"B": 1, "A": 3}, {"B": 4, "A": 4}],
-    "RNN": [{"T": 3, "B": 5, "G": 4, "N": 6}, {"T": 1, "B": 2, "G": 3, "N": 4}, {"T": 4, "B": 1, "G": 2, "N": 3}],
+    "RNN": RNN_SHAPES,
+    "TanhRNN": RNN_SHAPES,
     "LSTM": [{"T": 3, "B": 5, "G": 4, "N": 2}, {"T": 1, "B": 2, "G": 3, "N": 4}, {"T": 4, "B": 1, "G": 2, "N": 3}],
     "GlimpseNetwork": [
         {"B": 7, "D": 6, "what": 4, "where": 4, "G": 5},
@@ -21,6 +23,7 @@ SHAPES: dict[str, list[dict[str, int]]] = {
     "GaussianPolicy": [{"B": 5, "N": 4}, {"B": 1, "N": 3}],
     "LogProb": [{"T": 3, "B": 5}, {"T": 1, "B": 1}],
     "PolicyLoss": [{"T": 3, "B": 5}, {"T": 1, "B": 1}],
+    "BaselineLoss": [{"T": 3, "B": 5}, {"T": 1, "B": 1}],
     "Reinforce": [{"T": 3, "B": 5}, {"T": 1, "B": 1}],
 }
 STD = 0.3
@@ -57,7 +60,7 @@ def make_problem(part: str, shape: dict[str, int], rng: np.random.Generator, sca
     elif part == "CrossEntropy":
         inputs = {"logits": near(rows, shape["A"])}
         constants = {"labels": rng.integers(0, shape["A"], rows)}
-    elif part in ("RNN", "LSTM"):
+    elif part in CORES:
         width = shape["N"] * (4 if part == "LSTM" else 1)
         parameters = {
             "W_hh": 0.7 * normal(shape["N"], width),
@@ -80,6 +83,8 @@ def make_problem(part: str, shape: dict[str, int], rng: np.random.Generator, sca
         mu, sample = rng.uniform(-0.9, 0.9, (*size, 2)), rng.uniform(-1.6, 1.6, (*size, 2))
         if part == "PolicyLoss":
             inputs, constants = {"log_pi": normal(*size)}, {"advantage": normal(*size)}
+        elif part == "BaselineLoss":
+            inputs, constants = {"baseline": normal(*size)}, {"reward": (rng.random(rows) < 0.5).astype(float)}
         else:
             inputs, constants = {"mu": mu}, {"sample": sample, "std": STD}
         if part == "Reinforce":
