@@ -134,7 +134,7 @@ def test_what_student_code_prints_does_not_spoil_the_report(call, handin):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere.py"], "there is no file"),
+        (["nowhere.py"], "not a Python file"),
         (["--only", "gru"], "gru"),
         (["--sed", "1"], "did you mean --seed"),
         (["--seed", "-1"], "--seed"),
