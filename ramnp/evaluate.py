@@ -83,16 +83,16 @@ def main(argv: list[str] | None = None) -> int:
     path = find_weights(arguments.path)
     saved = checkpoint.load(path)
     model = saved.model(backend)
-    split = getattr(data.load(saved.config.dataset, saved.config.validation), arguments.split)
-    if not len(split):
+    source = data.load(saved.config).source(arguments.split, backend, model.sensor.margin)
+    if not len(source):
         raise UsageError(f"this run held out no {arguments.split} images")
-    errors = evaluate(model, Source(split, backend, model.sensor.margin), arguments.rollouts)
+    errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
         result = {"path": str(path), "preset": saved.config.preset, "epoch": saved.epoch, "split": arguments.split}
         json.dump(result | {"rollouts": arguments.rollouts, "error": errors}, sys.stdout)
         print()
     else:
-        print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(split)} {arguments.split} images")
+        print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
     return 0
