@@ -106,7 +106,7 @@ def plot_sheet(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, .
             axes.set_visible(False)
             continue
         _show(axes, pixels[cell])
-        axes.set_title(class_names[labels[cell]] if class_names else str(labels[cell]), fontsize=7, pad=3)
+        axes.set_title(class_names[labels[cell]] if class_names else str(labels[cell]), fontsize=6, pad=3)
     save_figure(figure, path)
 
 

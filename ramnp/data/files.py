@@ -87,12 +87,12 @@ def read_file(path: Path, limit: int) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise DataError(f"{path} has {size:,} bytes, more than {limit:,}")
+            return file.read(size)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > limit:
-        raise DataError(f"{path} is longer than {limit:,} bytes")
-    return content
 
 
 def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
