@@ -8,11 +8,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Archives that are too large for the repository may lie beside it.
 SHARED = REPOSITORY.parent / "shared" / "datasets"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the archives that may lie beside the repository")
 
 
 def png(pixels, mode=None):
