@@ -205,6 +205,17 @@ def test_training_images_are_made_afresh_from_the_generator_alone(backend):
     assert not np.array_equal(batches(source, 7, rng)[0], epochs[0][0])
 
 
+def test_a_digit_is_composed_anew_in_every_epoch_and_unlike_in_evaluation():
+    source = source_of(Split(random_digits().images, np.arange(30)))
+    rng = np.random.default_rng(0)
+    seen = []
+    for drawn_from in (rng, rng, None):
+        images, labels = batches(source, 30, drawn_from)
+        seen.append(images[labels.argsort()])
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert (seen[a] != seen[b]).any(axis=(1, 2, 3)).all()
+
+
 def test_training_images_show_the_digits_of_their_labels_each_once():
     digits = np.arange(1, 31, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2)
     source = source_of(Split(digits, np.arange(30)), scene=Scene(20, 0, 4))
