@@ -19,7 +19,7 @@ from ramnp import checkpoint, data
 from ramnp.backend import get_backend
 from ramnp.cli import Parser, run
 from ramnp.data.source import Source
-from ramnp.errors import CheckpointError, UsageError
+from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel
 
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
@@ -83,7 +83,13 @@ def main(argv: list[str] | None = None) -> int:
     path = find_weights(arguments.path)
     saved = checkpoint.load(path)
     model = saved.model(backend)
-    source = data.load(saved.config).source(arguments.split, backend, model.sensor.margin)
+    dataset = data.load(saved.config)
+    if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
+        raise DataError(
+            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
+            f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
+        )
+    source = dataset.source(arguments.split, backend, model.sensor.margin)
     if not len(source):
         raise UsageError(f"this run held out no {arguments.split} images")
     errors = evaluate(model, source, arguments.rollouts)

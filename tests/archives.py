@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ramnp.data import cifar10, omniglot
+
+CIFAR_FILES = (*cifar10.TRAIN, cifar10.TEST)
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Archives that are too large for the repository may lie beside it.
 SHARED = REPOSITORY.parent / "shared" / "datasets"
@@ -75,3 +78,42 @@ def damaged(content, kept, position, flip):
     if content:
         content[position % len(content)] ^= flip
     return bytes(content)
+
+
+def cifar_records(seed=0, count=3):
+    """Records (count, 3073) with random labels and pixels."""
+    rng = np.random.default_rng(seed)
+    records = rng.integers(0, 256, (count, cifar10.RECORD), np.uint8)
+    records[:, 0] %= 10
+    return records
+
+
+def cifar_members(**changed):
+    """What the archive of CIFAR-10 holds, with three records a file; `changed` is put in or added."""
+    members = {f"{cifar10.FOLDER}/{name}": cifar_records(n).tobytes() for n, name in enumerate(CIFAR_FILES)}
+    return {f"{cifar10.FOLDER}/batches.meta.txt": b"airplane\n"} | members | changed
+
+
+def write_cifar_folder(path):
+    """The same as a folder."""
+    for name, content in cifar_members().items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+
+
+def drawing(alphabet, character, person, size=omniglot.SIDE):
+    """Paper with one black pixel whose place says what it is."""
+    pixels = np.full((size, size), 255, np.uint8)
+    pixels[person, 10 * alphabet + character] = 0
+    return png(pixels, "1")
+
+
+def omniglot_members(alphabets=("Latin", "Greek"), characters=3, people=range(1, 21), top="images_background"):
+    """What an archive of Omniglot holds."""
+    members = {f"{top}/": b""}
+    for alphabet, name in enumerate(alphabets):
+        for character in range(1, characters + 1):
+            for person in people:
+                path = f"{top}/{name}/character{character:02}/{alphabet * 50 + character:04}_{person:02}.png"
+                members[path] = drawing(alphabet, character, person)
+    return members

@@ -10,7 +10,8 @@ from itertools import chain
 import numpy as np
 import pooch
 import pytest
-from hypothesis import example, given, settings
+from archives import damaged
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ramnp.backend import NUMPY
@@ -143,6 +144,18 @@ def test_gzip_with_a_flipped_bit_is_refused(tmp_path, position):
     path.write_bytes(damaged)
     with pytest.raises(DataError, match=r"a\.gz"):
         files.read_gzip(path, size, digest)
+
+
+@given(st.one_of(st.binary(max_size=100), st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 255))))
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_gzip_of_arbitrary_bytes_is_the_content_or_a_data_error(tmp_path, content):
+    path, size, digest = write_gzip(tmp_path / "a.gz", bytes(range(200)))
+    path.write_bytes(damaged(path.read_bytes(), *content) if isinstance(content, tuple) else content)
+    try:
+        read = files.read_gzip(path, size, digest)
+    except DataError:
+        return
+    assert read == bytes(range(200))
 
 
 @pytest.mark.parametrize(

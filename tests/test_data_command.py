@@ -7,10 +7,9 @@ import archives
 import numpy as np
 import pooch
 import pytest
-from archives import npy, png, write_tar, write_zip
+from archives import npy, omniglot_members, png, write_cifar_folder, write_tar, write_zip
 from matplotlib.image import imread
 from test_commands import SMALL, assert_fails, assert_same_run, resolved, run_module
-from test_data_readers import omniglot_members, write_cifar_folder
 
 from ramnp import cli, evaluate, train, visualize
 from ramnp.config import DataConfig, describe
@@ -41,7 +40,7 @@ def root(tmp_path, monkeypatch):
     shutil.copytree(archives.REPOSITORY / "datasets" / "mnist", root / "mnist")
     rng = np.random.default_rng(0)
     members = {}
-    for name in (*cifar10.TRAIN, cifar10.TEST):
+    for name in archives.CIFAR_FILES:
         records = rng.integers(0, 256, (12, cifar10.RECORD), np.uint8)
         records[:, 0] %= 10
         members[f"{cifar10.FOLDER}/{name}"] = records.tobytes()
@@ -288,6 +287,13 @@ def test_every_task_can_be_tried_trained_and_evaluated(trained, command, root, t
     )
     assert (code, err) == (0, "")
     assert f"{task}, {SHAPES.get(task, '60x60x1')}" in out
+
+
+def test_evaluate_refuses_data_that_are_no_longer_those_of_the_run(trained, command, root, tmp_path):
+    folder = trained("omniglot", tmp_path / "run", "--epochs", 1)
+    write_zip(root / "omniglot" / "images_evaluation.zip", omniglot_members(("New",), 2))
+    outcome = command(evaluate.main, folder, "--backend", "numpy")
+    assert_fails(outcome, 3, folder, "6 classes", "8 classes")
 
 
 @pytest.mark.parametrize("task", ["cluttered-mnist", "folder"])
