@@ -33,7 +33,6 @@ def root(tmp_path, monkeypatch):
     """A folder with a small version of every task but Fashion-MNIST."""
     monkeypatch.setenv("RAMNP_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(cifar10, "RECORDS", 12)
-    monkeypatch.setattr(cifar10, "OTHER", 20_000)
     root = tmp_path / "data"
     for name in ("cifar10", "omniglot", "folder/cat", "folder/dog"):
         (root / name).mkdir(parents=True)
