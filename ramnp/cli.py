@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, describe, flag
+from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.presets import DEFAULT, PRESETS
 
@@ -41,15 +41,22 @@ def add_config_flags(parser: Parser) -> None:
         "--preset", choices=list(PRESETS), metavar="NAME", help=f"a row of the tables: {', '.join(PRESETS)} ({DEFAULT})"
     )
     start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
-    default = PRESETS[DEFAULT]
     for group in (ModelConfig, LearningConfig, DataConfig):
-        section = parser.add_argument_group(group.__doc__)
-        for name, field in describe(group).items():
-            options: dict[str, Any] = {"choices": field.choices}
-            if not field.choices:
-                options = {"type": field.kind, "metavar": field.kind.__name__.upper()}
-            text = f"{field.text} ({getattr(default, name)})"
-            section.add_argument(flag(name), default=argparse.SUPPRESS, help=text, **options)
+        add_group_flags(parser, group, PRESETS[DEFAULT])
+
+
+def add_group_flags(parser: Parser, group: type[Group], default: Group, without: tuple[str, ...] = ()) -> None:
+    """Add a flag for every field of a group of the configuration, with its default in the help."""
+    section = parser.add_argument_group(group.__doc__)
+    for name, field in describe(group).items():
+        if name in without:
+            continue
+        options: dict[str, Any] = {"choices": field.choices}
+        if not field.choices:
+            options = {"type": field.kind, "metavar": field.kind.__name__.upper()}
+        value = getattr(default, name)
+        text = field.text if value == "" else f"{field.text} ({value})"
+        section.add_argument(flag(name), default=argparse.SUPPRESS, help=text, **options)
 
 
 def chosen_config(arguments: argparse.Namespace) -> Config:

@@ -96,10 +96,25 @@ class LearningConfig(Group):
 class DataConfig(Group):
     """the data"""
 
-    dataset: Annotated[Literal["mnist"], "the task"] = "mnist"
+    dataset: Annotated[
+        Literal[
+            "mnist", "translated-mnist", "cluttered-mnist", "fashion-mnist", "cifar10", "omniglot", "arrays", "folder"
+        ],
+        "the task; `python -m ramnp.data list` says more",
+    ] = "mnist"
     validation: Annotated[
-        int, "training images held out, the last ones, to choose the best epoch; 0 to train on all", AtLeast(0)
+        int,
+        "training images held out, the last ones, to choose the best epoch; 0 to train on all "
+        "(omniglot: 0 or not, see datasets/README.md)",
+        AtLeast(0),
     ] = 5000
+    size: Annotated[
+        int, "side of the canvas of translated-mnist and cluttered-mnist, in pixels", AtLeast(1, below=10_000)
+    ] = 60
+    pieces: Annotated[int, "pieces of clutter on a canvas of cluttered-mnist", AtLeast(0, below=10_000)] = 4
+    piece_side: Annotated[int, "side of a piece of clutter, in pixels", AtLeast(1, below=10_000)] = 8
+    alphabets: Annotated[str, "alphabets of omniglot, separated by commas; none for all"] = ""
+    data_path: Annotated[str, "your own images, for arrays (an .npz file) and folder"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)

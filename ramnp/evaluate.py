@@ -19,7 +19,7 @@ from ramnp import checkpoint, data
 from ramnp.backend import get_backend
 from ramnp.cli import Parser, run
 from ramnp.data.source import Source
-from ramnp.errors import CheckpointError, UsageError
+from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel
 
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
@@ -83,16 +83,22 @@ def main(argv: list[str] | None = None) -> int:
     path = find_weights(arguments.path)
     saved = checkpoint.load(path)
     model = saved.model(backend)
-    split = getattr(data.load(saved.config.dataset, saved.config.validation), arguments.split)
-    if not len(split):
+    dataset = data.load(saved.config)
+    if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
+        raise DataError(
+            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
+            f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
+        )
+    source = dataset.source(arguments.split, backend, model.sensor.margin)
+    if not len(source):
         raise UsageError(f"this run held out no {arguments.split} images")
-    errors = evaluate(model, Source(split, backend, model.sensor.margin), arguments.rollouts)
+    errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
         result = {"path": str(path), "preset": saved.config.preset, "epoch": saved.epoch, "split": arguments.split}
         json.dump(result | {"rollouts": arguments.rollouts, "error": errors}, sys.stdout)
         print()
     else:
-        print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(split)} {arguments.split} images")
+        print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
     return 0

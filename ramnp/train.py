@@ -37,7 +37,7 @@ from ramnp.backend import Array, Backend, get_backend
 from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
 from ramnp.config import Config, flag
-from ramnp.data.source import DataSet, Source
+from ramnp.data.source import SPLITS, DataSet
 from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
 from ramnp.evaluate import evaluate
 from ramnp.model import RecurrentAttentionModel
@@ -158,9 +158,7 @@ class Run:
         self.limit_batches = limit_batches
         self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
         margin = self.trainer.model.sensor.margin
-        self.train, self.validation, self.test = (
-            Source(split, backend, margin) for split in (dataset.train, dataset.validation, dataset.test)
-        )
+        self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
         self.steps_per_epoch = len(self.train) // config.batch_size
         self.epoch = 0
         self.best: dict[str, Any] | None = None
@@ -359,8 +357,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
                 print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
                 size += array.nbytes
     print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
-    source = Source(dataset.train[: config.batch_size], backend, model.sensor.margin)
-    canvas, labels = next(source.batches(config.batch_size))
+    canvas, labels = next(dataset.source("train", backend, model.sensor.margin).batches(config.batch_size))
     trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
     if not trainer.finite():
@@ -473,7 +470,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
     backend = get_backend(arguments.backend)
-    dataset = data.load(config.dataset, config.validation)
+    dataset = data.load(config)
     if config.batch_size > len(dataset.train):
         raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
     if arguments.dry_run:

@@ -1,4 +1,4 @@
-"""Pictures of a run: its learning curves, and where the network looked."""
+"""Pictures: the learning curves of a run, where the network looked, and a sheet of images."""
 
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,20 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                     spine.set(visible=True, color=colors[t], lw=2)
             grid[0, t].set_title(str(t + 1), fontsize=8, pad=2)
     figure.suptitle("where it looked (1, 2, ...: order of the glimpses), and what the sensor saw")
+    save_figure(figure, path)
+
+
+def plot_sheet(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None, path: Path) -> None:
+    """Write a contact sheet of images (n, H, W, C), each under its label."""
+    columns = min(len(labels), 8)
+    rows = -(-len(labels) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.85 * rows), layout="constrained")
+    for cell, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if cell >= len(labels):
+            axes.set_visible(False)
+            continue
+        _show(axes, pixels[cell])
+        axes.set_title(class_names[labels[cell]] if class_names else str(labels[cell]), fontsize=6, pad=3)
     save_figure(figure, path)
 
 

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ramnp import checkpoint, cli, errors, evaluate, train, visualize
 from ramnp.config import Config, describe, flag
-from ramnp.data import DATASETS, mnist
+from ramnp.data import DATASETS
+from ramnp.data.mnist import MNIST
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS
@@ -31,17 +33,20 @@ HELD_OUT = 40
 TINY = ["--validation", str(HELD_OUT)]  # of the 200 training images below
 
 
-def tiny_digits(validation):
+def tiny_digits(config):
     """200 training and 50 test images as MNIST's, but random, so that a run takes no time."""
     rng = np.random.default_rng(0)
     splits = [Split(rng.integers(0, 256, (n, 28, 28, 1), np.uint8), rng.integers(0, 10, n)) for n in (200, 50)]
-    return DataSet("mnist", 10, *hold_out(splits[0], validation), splits[1])
+    return DataSet("mnist", 10, *hold_out(splits[0], config.validation), splits[1])
+
+
+TINY_DIGITS = SimpleNamespace(load=tiny_digits)
 
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
     """In this process: tiny data and no pictures. Commands in a process of their own have the real ones."""
-    monkeypatch.setitem(DATASETS, "mnist", tiny_digits)
+    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
     monkeypatch.setattr(visualize, "plot_curves", lambda *args: None)
     monkeypatch.setattr(visualize, "plot_glimpses", lambda *args: None)
 
@@ -306,7 +311,7 @@ def test_every_flag_sets_its_field():
     for name, field in describe(Config).items():
         if name == "preset":
             continue
-        value = values.get(name, 0.25 if field.kind is float else 3)
+        value = values.get(name, {int: 3, float: 0.25, str: "some"}.get(field.kind))
         assert getattr(resolved(flag(name), value), name) == value
 
 
@@ -683,7 +688,7 @@ def test_resume_gets_over_damaged_metrics(trained, run_folder, text):
 
 
 def test_a_damaged_data_file_ends_with_3(command, tmp_path, monkeypatch):
-    monkeypatch.setitem(DATASETS, "mnist", mnist.load)
+    monkeypatch.setitem(DATASETS, "mnist", MNIST)
     monkeypatch.setenv("RAMNP_DATA", str(tmp_path))
     shutil.copytree(REPOSITORY / "datasets" / "mnist", tmp_path / "mnist")
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
@@ -829,7 +834,7 @@ def test_every_kind_of_network_can_be_tried_and_trained(command, trained, tmp_pa
 @pytest.mark.parametrize("glimpses", [1, 2])
 def test_the_pictures_of_few_glimpses_can_be_drawn(tmp_path, monkeypatch, glimpses):
     monkeypatch.undo()
-    monkeypatch.setitem(DATASETS, "mnist", tiny_digits)
+    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
     folder = tmp_path / "run"
     arguments = [*SMALL, *TINY, "--glimpses", str(glimpses), "--epochs", "1", "--quiet", "--out", str(folder)]
     assert train.main(arguments) == 0

@@ -12,9 +12,9 @@ from ramnp.presets import DEFAULT, PRESETS
 
 AT_LEAST_ONE = (
     *("glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
-    *("epochs", "batch_size", "rollouts", "decay_epochs"),
+    *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side"),
 )
-NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed")
+NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
 NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")
 POSITIVE_FLOATS = ("std", "lr")
 CHOICES = ("core", "squash", "dtype", "routing", "optimizer", "schedule", "dataset")
@@ -26,7 +26,7 @@ BAD = [
     *((name, value) for name in POSITIVE_FLOATS for value in (0, 0.0, -1.0, math.nan, math.inf, -math.inf, "1", None)),
     *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
     *(("momentum", value) for value in (1, 1.0, 2.0)),
-    *(("preset", value) for value in (None, 6, ["mnist-6"])),
+    *((name, value) for name in ("preset", "alphabets", "data_path") for value in (None, 6, ["mnist-6"])),
 ]
 
 

@@ -10,12 +10,15 @@ from itertools import chain
 import numpy as np
 import pooch
 import pytest
-from hypothesis import example, given, settings
+from archives import damaged
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ramnp.backend import NUMPY
-from ramnp.data import files, load, mnist
+from ramnp.config import DataConfig
+from ramnp.data import files, load
 from ramnp.data.idx import parse_idx
+from ramnp.data.mnist import MNIST
 from ramnp.data.source import Source, Split
 from ramnp.errors import DataError, UsageError
 
@@ -46,7 +49,7 @@ def no_network(monkeypatch):
 def digits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAMNP_DATA", str(REPOSITORY))
-        return load("mnist", 5000)
+        return load(DataConfig(validation=5000))
 
 
 @pytest.fixture
@@ -143,6 +146,18 @@ def test_gzip_with_a_flipped_bit_is_refused(tmp_path, position):
         files.read_gzip(path, size, digest)
 
 
+@given(st.one_of(st.binary(max_size=100), st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(1, 255))))
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_gzip_of_arbitrary_bytes_is_the_content_or_a_data_error(tmp_path, content):
+    path, size, digest = write_gzip(tmp_path / "a.gz", bytes(range(200)))
+    path.write_bytes(damaged(path.read_bytes(), *content) if isinstance(content, tuple) else content)
+    try:
+        read = files.read_gzip(path, size, digest)
+    except DataError:
+        return
+    assert read == bytes(range(200))
+
+
 @pytest.mark.parametrize(
     "content", [b"not gzip at all", b"", gzip.compress(b"other"), gzip.compress(b"right and more")]
 )
@@ -197,7 +212,7 @@ def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
 def test_a_missing_file_without_network_names_file_folder_and_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("RAMNP_DATA", str(tmp_path))
     with pytest.raises(DataError) as caught:
-        load("mnist")
+        load(DataConfig())
     for part in ("train-images-idx3-ubyte.gz", str(tmp_path / "mnist"), "RAMNP_DATA"):
         assert part in str(caught.value)
 
@@ -241,7 +256,7 @@ def test_mnist_has_its_shapes_types_and_label_counts(digits):
 
 
 def test_mnist_holds_out_the_last_training_digits(digits):
-    images, labels = mnist.read("train-images-idx3-ubyte"), mnist.read("train-labels-idx1-ubyte")
+    images, labels = MNIST.read("train-images-idx3-ubyte.gz"), MNIST.read("train-labels-idx1-ubyte.gz")
     for split, rows in ((digits.train, slice(55_000)), (digits.validation, slice(55_000, None))):
         assert np.array_equal(split.images[..., 0], images[rows])
         assert np.array_equal(split.labels, labels[rows])
@@ -252,25 +267,25 @@ def test_mnist_holds_out_the_last_training_digits(digits):
 
 def test_holding_out_nothing_leaves_an_empty_split(monkeypatch):
     split = Split(np.zeros((4, 2, 2, 1), np.uint8), np.zeros(4, np.int64))
-    monkeypatch.setattr(mnist, "read_split", lambda prefix: split)
-    dataset = load("mnist", 0)
+    monkeypatch.setattr(MNIST, "read_split", lambda prefix: split)
+    dataset = load(DataConfig(validation=0))
     assert (len(dataset.train), len(dataset.validation)) == (4, 0)
 
 
 @pytest.mark.parametrize("validation", [4, 5, 10**12])
 def test_holding_out_everything_is_a_usage_error(monkeypatch, validation):
     split = Split(np.zeros((4, 2, 2, 1), np.uint8), np.zeros(4, np.int64))
-    monkeypatch.setattr(mnist, "read_split", lambda prefix: split)
+    monkeypatch.setattr(MNIST, "read_split", lambda prefix: split)
     with pytest.raises(UsageError, match="--validation"):
-        load("mnist", validation)
+        load(DataConfig(validation=validation))
 
 
-@pytest.mark.parametrize("name", sorted(mnist.FILES))
+@pytest.mark.parametrize("name", [file.name for file in MNIST.published])
 def test_a_truncated_data_file_is_named(data_copy, name):
-    path = data_copy / f"{name}.gz"
+    path = data_copy / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=f"{name}.gz is damaged or truncated"):
-        mnist.read(name)
+    with pytest.raises(DataError, match=f"{name} is damaged or truncated"):
+        MNIST.read(name)
 
 
 def test_a_data_file_with_another_content_is_named(data_copy):
@@ -279,7 +294,7 @@ def test_a_data_file_with_another_content_is_named(data_copy):
     content[-1] ^= 1
     path.write_bytes(gzip.compress(content))
     with pytest.raises(DataError, match=path.name):
-        mnist.read("t10k-labels-idx1-ubyte")
+        MNIST.read("t10k-labels-idx1-ubyte.gz")
 
 
 # Batches.

@@ -1,23 +1,32 @@
-"""Data sets by name. A new one is one file with a `load` function, and one line here."""
+"""Tasks by name. A new one is one file with a `Task`, and one line here (and its name in `config.py`)."""
 
-from collections.abc import Callable
-
-from ramnp.data import mnist
+from ramnp.config import DataConfig
+from ramnp.data.arrays import Arrays
+from ramnp.data.cifar10 import Cifar10
+from ramnp.data.folder import Folder
+from ramnp.data.mnist import FASHION_MNIST, MNIST
+from ramnp.data.omniglot import Omniglot
+from ramnp.data.scenes import CLUTTERED_MNIST, TRANSLATED_MNIST
 from ramnp.data.source import DataSet
-from ramnp.errors import UsageError
+from ramnp.data.task import Task
 
-DATASETS: dict[str, Callable[[int], DataSet]] = {
-    "mnist": mnist.load,
+DATASETS: dict[str, Task] = {
+    "mnist": MNIST,
+    "translated-mnist": TRANSLATED_MNIST,
+    "cluttered-mnist": CLUTTERED_MNIST,
+    "fashion-mnist": FASHION_MNIST,
+    "cifar10": Cifar10(),
+    "omniglot": Omniglot(),
+    "arrays": Arrays(),
+    "folder": Folder(),
 }
 
 
-def load(name: str, validation: int = 0) -> DataSet:
-    """The data set called `name`, with its last `validation` training images held out.
+def load(config: DataConfig) -> DataSet:
+    """The data set that the configuration names.
 
     Raises:
         DataError: a file is missing or damaged.
-        UsageError: the name is unknown, or there are not that many training images.
+        UsageError: the configuration does not fit the data.
     """
-    if name not in DATASETS:
-        raise UsageError(f"unknown data set '{name}': choose {', '.join(DATASETS)}")
-    return DATASETS[name](validation)
+    return DATASETS[config.dataset].load(config)

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ramnp.backend import Array, Backend
+from ramnp.data.generate import Scene
+from ramnp.data.prefetch import prefetch
 from ramnp.errors import UsageError
 from ramnp.sensor import Canvas, pad
+
+SPLITS = ("train", "validation", "test")
+SEED = 61406  # of generated images that stay the same; with the number of the split
 
 
 @dataclass(frozen=True)
@@ -20,42 +25,8 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, rows: slice) -> "Split":
+    def __getitem__(self, rows: slice | np.ndarray) -> "Split":
         return Split(self.images[rows], self.labels[rows])
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Three splits of one task.
-
-    Attributes:
-        name: its name in the registry.
-        classes: A, the number of classes.
-        train, validation, test: the splits; validation may be empty.
-    """
-
-    name: str
-    classes: int
-    train: Split
-    validation: Split
-    test: Split
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        return self.train.images.shape[1:]
-
-
-def hold_out(train: Split, validation: int) -> tuple[Split, Split]:
-    """`train` without its last `validation` images, and those images.
-
-    Raises:
-        UsageError: nothing would be left to train on.
-    """
-    if validation >= len(train):
-        raise UsageError(f"--validation {validation} leaves none of {len(train)} images to train on")
-    kept = len(train) - validation
-    return train[:kept], train[kept:]
 
 
 class Source:
@@ -81,11 +52,99 @@ class Source:
         With `rng`: in random order and only whole batches, as training wants them. Without: in order,
         the last batch smaller where it must be, as evaluation wants them.
         """
-        if rng is None:
-            order, stop = np.arange(len(self)), len(self)
-        else:
-            order, stop = rng.permutation(len(self)), len(self) - len(self) % size
+        order, starts = plan(len(self), size, rng)
         order = self.backend.asarray(order)
-        for start in range(0, stop, size):
+        for start in starts:
             chosen = order[start : start + size]
             yield Canvas(self.canvas.pixels.take(chosen, axis=0), self.canvas.margin), self.labels.take(chosen)
+
+
+class GeneratedSource(Source):
+    """Batches of images that are composed, a batch at a time, from the digits of a split.
+
+    Args:
+        split: the digits, uint8, and their labels.
+        scene: how an image is composed.
+        stream: number of the sequence of random numbers that `batches` takes where it is given none.
+        backend: where the batches are to be.
+        margin: border the sensor needs, in pixels.
+    """
+
+    def __init__(self, split: Split, scene: Scene, stream: int, backend: Backend, margin: int) -> None:
+        self.scene, self.stream, self.backend, self.margin = scene, stream, backend, margin
+        self.digits: Array = backend.asarray(split.images)
+        self.labels: Array = backend.asarray(split.labels)
+
+    def batches(self, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[Canvas, Array]]:
+        """Canvases and labels (B,), each digit once.
+
+        With `rng`: in random order, only whole batches, and images that were never seen before. Without: in order,
+        the last batch smaller where it must be, and always the same images, whatever the size of the batches, the
+        margin, the backend and the model.
+
+        On the CPU the next batch is made while the last is used; a GPU runs behind the host anyway.
+        """
+        made = self._made(size, rng)
+        return prefetch(made) if self.backend.xp is np else made
+
+    def _made(self, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Canvas, Array]]:
+        order, starts = plan(len(self), size, rng)
+        rng = rng or np.random.default_rng([SEED, self.stream])
+        for start in starts:
+            recipes = self.scene.draw(rng, order[start : start + size], self.digits.shape)
+            recipes = self.backend.asarray(recipes)
+            canvas = self.scene.render(self.digits, recipes, self.margin, self.backend.xp)
+            yield canvas, self.labels.take(recipes[:, 0])
+
+
+def plan(count: int, size: int, rng: np.random.Generator | None) -> tuple[np.ndarray, range]:
+    """An order of `count` images, and where in it the batches start: shuffled and whole with `rng`, see `batches`."""
+    if rng is None:
+        return np.arange(count), range(0, count, size)
+    return rng.permutation(count), range(0, count - count % size, size)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Three splits of one task.
+
+    Attributes:
+        name: its name in the registry.
+        classes: A, the number of classes.
+        train, validation, test: the splits; validation may be empty.
+        class_names: what the labels 0..A-1 stand for; None: for digits.
+        scene: how images are composed from those of the splits; None: they are taken as they are.
+    """
+
+    name: str
+    classes: int
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...] | None = None
+    scene: Scene | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images in the batches."""
+        height, width, channels = self.train.images.shape[1:]
+        return (self.scene.size, self.scene.size, channels) if self.scene else (height, width, channels)
+
+    def source(self, split: str, backend: Backend, margin: int) -> Source:
+        """Batches of the split called "train", "validation" or "test", on a backend, with the sensor's border."""
+        part = getattr(self, split)
+        if self.scene:
+            return GeneratedSource(part, self.scene, SPLITS.index(split), backend, margin)
+        return Source(part, backend, margin)
+
+
+def hold_out(train: Split, validation: int) -> tuple[Split, Split]:
+    """`train` without its last `validation` images, and those images.
+
+    Raises:
+        UsageError: nothing would be left to train on.
+    """
+    if validation >= len(train):
+        raise UsageError(f"--validation {validation} leaves none of {len(train)} images to train on")
+    kept = len(train) - validation
+    return train[:kept], train[kept:]

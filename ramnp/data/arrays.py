@@ -1,0 +1,111 @@
+"""The user's own images as arrays: an .npz file with `images` and `labels`, and perhaps `test_images`, `test_labels`.
+
+Images are (n, H, W) or (n, H, W, C), uint8 or floats in [0, 1]; labels (n,), integers 0..A-1, each class at least
+once. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
+"""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ramnp.config import DataConfig
+from ramnp.data.files import open_zip, read_member
+from ramnp.data.source import DataSet, Split
+from ramnp.data.task import OwnTask
+from ramnp.errors import DataError, first_line
+
+LIMIT = 16 << 30  # bytes of an array
+MEMBERS = 100
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def parse_npy(content: bytes, name: str) -> np.ndarray:
+    """The array of integers or floats in an .npy file.
+
+    `numpy.load` would allocate what the header claims before it looks how much there is.
+
+    Raises:
+        DataError: the header is not that of such an array, or its shape does not fit the content.
+    """
+    file = io.BytesIO(content)
+    try:
+        shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
+    except Exception as error:  # the header is a Python literal, and may be wrong in many ways
+        raise DataError(f"{name} is not an array in NumPy's format ({first_line(error)})") from error
+    start = file.tell()
+    if dtype.kind not in "uif":
+        raise DataError(f"{name} holds {dtype}, not integers or floats")
+    if any(length < 1 for length in shape) or math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise DataError(f"{name} announces shape {shape} of {dtype}, but holds {len(content) - start:,} bytes")
+    flat = np.frombuffer(content, dtype, offset=start)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def check_images(images: np.ndarray, name: str) -> np.ndarray:
+    """Images (n, H, W, C), uint8 or float32.
+
+    Raises:
+        DataError: these are no images, or not in [0, 1].
+    """
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4:
+        raise DataError(f"{name} has {images.ndim} axes; images are (n, H, W) or (n, H, W, C)")
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    if images.dtype.kind != "f":
+        raise DataError(f"{name} holds {images.dtype}; images are uint8, or floats in [0, 1]")
+    if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
+        raise DataError(f"{name} is not within [0, 1]")
+    return np.ascontiguousarray(images, dtype=np.float32)
+
+
+def read_arrays(path: Path) -> tuple[Split, Split | None]:
+    """The images of an .npz file, and its test images, where it has them.
+
+    Raises:
+        DataError: it is damaged, or does not hold what the module's text says.
+    """
+    with open_zip(path, MEMBERS) as archive:
+        names = archive.namelist()
+        arrays = {
+            name: parse_npy(read_member(archive, f"{name}.npy", LIMIT), f"{path}, {name}")
+            for name in ("images", "labels", "test_images", "test_labels")
+            if f"{name}.npy" in names
+        }
+    splits = []
+    for prefix in ("", "test_"):
+        images, labels = arrays.get(f"{prefix}images"), arrays.get(f"{prefix}labels")
+        if images is None and labels is None and prefix:
+            return splits[0], None
+        if images is None or labels is None:
+            raise DataError(f"{path} must hold {prefix}images and {prefix}labels")
+        images = check_images(images, f"{path}, {prefix}images")
+        if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
+            raise DataError(
+                f"{path}, {prefix}labels has shape {labels.shape} of {labels.dtype}, not one integer an image"
+            )
+        splits.append(Split(images, labels.astype(np.int64)))
+    return splits[0], splits[1]
+
+
+class Arrays(OwnTask):
+    """Arrays in an .npz file."""
+
+    text = "your own arrays: an .npz file with images and labels (--data-path)"
+    folder = "arrays"
+
+    def load(self, config: DataConfig) -> DataSet:
+        """The user's arrays, shuffled and split as `OwnTask` says."""
+        path = self.path(config)
+        images, test = read_arrays(path)
+        present = np.unique(images.labels)
+        if len(present) < 2 or not np.array_equal(present, np.arange(len(present))):
+            raise DataError(f"{path}, labels must be 0, 1, ..., A-1, each at least once, and A at least 2")
+        if test and not (test.labels.min() >= 0 and test.labels.max() < len(present)):
+            raise DataError(f"{path}, test_labels has labels that labels has not")
+        if test and (test.images.shape[1:], test.images.dtype) != (images.images.shape[1:], images.images.dtype):
+            raise DataError(f"{path}: images and test_images differ in shape or type")
+        return self.data_set(images, test, config, None)

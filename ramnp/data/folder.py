@@ -1,0 +1,61 @@
+"""The user's own image files: a folder with one sub-folder a class, named after it.
+
+All images have one size. They are gray if every one of them is, else colour.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ramnp.config import DataConfig
+from ramnp.data.files import read_file
+from ramnp.data.images import read_image
+from ramnp.data.source import DataSet, Split
+from ramnp.data.task import OwnTask
+from ramnp.errors import DataError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
+LONGEST = 64 << 20  # bytes of a file
+
+
+def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
+    """The images and labels of a folder, and the names of its classes, sorted. Other files are left alone.
+
+    Raises:
+        DataError: there are less than two classes, a class is empty, an image is damaged, or sizes differ.
+    """
+    try:
+        classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        files = [(label, file) for label, folder in enumerate(classes) for file in sorted(folder.iterdir())]
+    except OSError as error:
+        raise DataError(f"cannot list {error.filename or path}: {error.strerror}") from error
+    files = [(label, file) for label, file in files if file.suffix.lower() in SUFFIXES]
+    if len(classes) < 2:
+        raise DataError(f"{path} must have a sub-folder for each of at least two classes")
+    if empty := set(range(len(classes))) - {label for label, _ in files}:
+        raise DataError(f"{classes[min(empty)]} holds no images ({', '.join(SUFFIXES)})")
+    images: list[np.ndarray] = []
+    for _, file in files:
+        images.append(read_image(read_file(file, LONGEST), str(file)))
+        if images[-1].shape[:2] != images[0].shape[:2]:
+            (height, width, _), (first_height, first_width, _) = images[-1].shape, images[0].shape
+            raise DataError(
+                f"{file} is {width}x{height} pixels, and {files[0][1]} is {first_width}x{first_height}: "
+                "all must have one size"
+            )
+    channels = max(image.shape[2] for image in images)
+    stacked = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+    labels = np.array([label for label, _ in files], dtype=np.int64)
+    return Split(stacked, labels), tuple(folder.name for folder in classes)
+
+
+class Folder(OwnTask):
+    """Image files in one sub-folder a class."""
+
+    text = "your own images: one sub-folder a class (--data-path)"
+    folder = "folder"
+
+    def load(self, config: DataConfig) -> DataSet:
+        """The user's images, shuffled and split as `OwnTask` says."""
+        images, class_names = read_folder(self.path(config))
+        return self.data_set(images, None, config, class_names)
