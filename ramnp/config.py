@@ -56,6 +56,7 @@ class ModelConfig(Group):
     glimpses: Annotated[int, "glimpses per image, T", AtLeast(1, below=10_000)] = 6
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
+    glimpse_network: Annotated[Literal["linear", "conv"], "what looks at a glimpse"] = "linear"
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
     units: Annotated[int, "width N of the recurrent state", AtLeast(1)] = 256
     what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1)] = 128

@@ -20,7 +20,7 @@ from ramnp.backend import NUMPY, Array, Backend
 from ramnp.config import ModelConfig
 from ramnp.core import CORES, CoreCache
 from ramnp.errors import UsageError
-from ramnp.glimpse import GlimpseNetwork
+from ramnp.glimpse import GLIMPSES
 from ramnp.heads import ActionNetwork, Baseline
 from ramnp.layers import log_softmax
 from ramnp.parameters import Parameters, Part
@@ -106,8 +106,8 @@ class RecurrentAttentionModel(Part):
         rng = np.random.default_rng(seed)
         units = config.units
         self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype)
-        self.glimpse = GlimpseNetwork(
-            self.sensor.size(image_shape[2]),
+        self.glimpse = GLIMPSES[config.glimpse_network](
+            self.sensor.shape(image_shape[2]),
             config.what_units,
             config.where_units,
             config.glimpse_units,

@@ -16,6 +16,7 @@ patch's centre within half a pixel of p. Rows are the same with l_y and H.
 The sensor has no parameters, and a location is a sampled constant, so it has no backward pass.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,9 +78,13 @@ class GlimpseSensor:
         self.xp = xp
         self.dtype = np.dtype(dtype)
 
+    def shape(self, channels: int) -> tuple[int, int, int, int]:
+        """(K, g, g, C) of one glimpse."""
+        return self.scales, self.patch, self.patch, channels
+
     def size(self, channels: int) -> int:
         """D, the number of values one glimpse yields: K g g C."""
-        return self.scales * self.patch * self.patch * channels
+        return math.prod(self.shape(channels))
 
     def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
         """rho: (R, D) from B canvases and locations (R, 2), with R a multiple of B.

@@ -17,7 +17,7 @@ AT_LEAST_ONE = (
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed")
 NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")
 POSITIVE_FLOATS = ("std", "lr")
-CHOICES = ("core", "squash", "dtype", "routing", "optimizer", "schedule", "dataset")
+CHOICES = ("core", "glimpse_network", "squash", "dtype", "routing", "optimizer", "schedule", "dataset")
 
 BAD = [
     *((name, value) for name in AT_LEAST_ONE for value in (0, -1, 1.0, "1", None, True)),

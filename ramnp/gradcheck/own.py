@@ -91,7 +91,7 @@ def cross_entropy(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
 
 def glimpse(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
     for rows in (1, 7):
-        part = GlimpseNetwork(6, 4, 3, 5, rng, backend.xp, np.float64)
+        part = GlimpseNetwork((6,), 4, 3, 5, rng, backend.xp, np.float64)
         inputs = {
             "rho": backend.asarray(rng.random((rows, 6))),
             "location": backend.asarray(rng.uniform(-1, 1, (rows, 2))),
