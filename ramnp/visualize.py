@@ -1,4 +1,4 @@
-"""Pictures of a run: its learning curves, and where the network looked."""
+"""Pictures of a run: its learning curves, where the network looked, and what it answered."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from ramnp.checkpoint import write_atomically
+from ramnp.classifier import Classifier
 from ramnp.data.source import Source
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
@@ -41,10 +42,42 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     save_figure(figure, path)
 
 
+def plot_images(model: Classifier, source: Source, folder: Path) -> Path:
+    """Write glimpses.png, or answers.png of a model that sees the whole image; return its path."""
+    if isinstance(model, RecurrentAttentionModel):
+        path = folder / "glimpses.png"
+        plot_glimpses(model, source, path)
+    else:
+        path = folder / "answers.png"
+        plot_answers(model, source, path)
+    return path
+
+
+def plot_answers(model: Classifier, source: Source, path: Path, images: int = 24) -> None:
+    """Write a picture of the first `images` images with their answers."""
+    canvas, labels = next(source.batches(images))
+    outcome = model.forward(canvas, model.draw(np.random.default_rng(0), len(labels)))
+    host = model.backend.to_host
+    pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
+    height, width, _ = canvas.image_shape
+    inside = slice(canvas.margin, canvas.margin + height), slice(canvas.margin, canvas.margin + width)
+    columns = min(len(labels), 8)
+    rows = -(-len(labels) // columns)
+    figure = Figure(figsize=(1.7 * columns, 2 * rows), layout="constrained")
+    for b, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.axis("off")
+        if b < len(labels):
+            _show(axes, pixels[b, *inside])
+            axes.set_title(_verdict(log_p[b], labels[b]), fontsize=8)
+    figure.suptitle("what it answered")
+    save_figure(figure, path)
+
+
 def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, images: int = 8, seed: int = 0) -> None:
     """Write a picture of the first `images` images: the path of the glimpses, and what the sensor saw.
 
-    Locations are the policy's means; the first is random. Patches of K scales stand one below another.
+    Locations are the policy's means, but for the first, unless it is learned, and those of a control. Patches of K
+    scales stand one below another.
     """
     canvas, labels = next(source.batches(images))
     rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
@@ -80,9 +113,7 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                 str(t + 1), (path_x[t], path_y[t]), color="white", fontsize=8, ha="center", va="center",
                 bbox={"boxstyle": "circle,pad=0.15", "fc": colors[t], "ec": "white", "lw": 0.6},
             )  # fmt: skip
-        guess = int(log_p[b].argmax())
-        verdict = "right" if guess == labels[b] else f"wrong: it is {labels[b]}"
-        axes.set_title(f"says {guess} ({100 * np.exp(log_p[b, guess]):.0f}%), {verdict}", fontsize=9)
+        axes.set_title(_verdict(log_p[b], labels[b]), fontsize=9)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         patches = rho[:, b].reshape(steps, scales, side, side, channels)
         grid = bottom.subplots(scales, steps, squeeze=False)
@@ -103,6 +134,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         OutputError: that failed.
     """
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
+
+
+def _verdict(log_p: np.ndarray, label: int) -> str:
+    """What was answered, how surely, and whether it is right."""
+    guess = int(log_p.argmax())
+    verdict = "right" if guess == label else f"wrong: it is {label}"
+    return f"says {guess} ({100 * np.exp(log_p[guess]):.0f}%), {verdict}"
 
 
 def _show(axes: Any, image: np.ndarray, top: float | None = None) -> None:

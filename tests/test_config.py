@@ -11,13 +11,16 @@ from ramnp.errors import UsageError
 from ramnp.presets import DEFAULT, PRESETS
 
 AT_LEAST_ONE = (
-    *("glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
+    *("fc_units", "glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
     *("epochs", "batch_size", "rollouts", "decay_epochs"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed")
 NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")
 POSITIVE_FLOATS = ("std", "lr")
-CHOICES = ("core", "glimpse_network", "squash", "dtype", "routing", "optimizer", "schedule", "dataset")
+CHOICES = (
+    *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
+    *("routing", "optimizer", "schedule", "dataset"),
+)
 
 BAD = [
     *((name, value) for name in AT_LEAST_ONE for value in (0, -1, 1.0, "1", None, True)),
