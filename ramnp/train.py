@@ -45,6 +45,7 @@ from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageErr
 from ramnp.evaluate import evaluate
 from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
+from ramnp.presets import listing
 from ramnp.sensor import Canvas
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
@@ -458,6 +459,7 @@ def build_parser() -> Parser:
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
     group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
+    group.add_argument("--list-presets", action="store_true", help="print the presets, with the figures to expect")
     group.add_argument("--dry-run", action="store_true", help="print the model, try one batch, write nothing")
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
@@ -465,6 +467,9 @@ def build_parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
+    if arguments.list_presets:
+        print(listing())
+        return 0
     if arguments.limit_batches is not None and arguments.limit_batches < 1:
         raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)

@@ -268,6 +268,15 @@ def test_help_lists_a_flag_for_every_field_of_the_configuration(command):
         assert name in out
 
 
+def test_the_presets_can_be_listed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(train.main, "--list-presets")
+    assert (code, err) == (0, "")
+    for name in PRESETS:
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_note_tells_when_the_run_ends_before_the_rate_has_fallen(trained, tmp_path):
     assert "--decay-epochs" in trained("--epochs", 1, "--out", tmp_path / "a")
     assert "--decay-epochs" not in trained("--epochs", 1, "--decay-epochs", 1, "--out", tmp_path / "b")
