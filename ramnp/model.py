@@ -143,6 +143,10 @@ class RecurrentAttentionModel(Classifier):
             self.parts, self.terms = ("glimpse", "core", "action"), ("action",)
         self.parameters = Parameters(self)
 
+    def rollouts(self, wanted: int) -> int:
+        """M: `wanted`, or 1 where every location is the centre, and all rollouts would be the same."""
+        return 1 if self.config.policy == "centre" else wanted
+
     def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
         """The randomness of R rollouts, (T, R, 2): drawn on the host, one transfer.
 

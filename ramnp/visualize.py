@@ -60,16 +60,21 @@ def plot_answers(model: Classifier, source: Source, path: Path, images: int = 24
     host = model.backend.to_host
     pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
     height, width, _ = canvas.image_shape
-    inside = slice(canvas.margin, canvas.margin + height), slice(canvas.margin, canvas.margin + width)
-    columns = min(len(labels), 8)
-    rows = -(-len(labels) // columns)
+    pixels = pixels[:, canvas.margin : canvas.margin + height, canvas.margin : canvas.margin + width]
+    plot_sheet(pixels, [_verdict(*answer) for answer in zip(log_p, labels, strict=True)], path)
+
+
+def plot_sheet(pixels: np.ndarray, titles: list[str], path: Path) -> None:
+    """Write a contact sheet of images (n, H, W, C), each under its title."""
+    columns = min(len(titles), 8)
+    rows = -(-len(titles) // columns)
     figure = Figure(figsize=(1.7 * columns, 2 * rows), layout="constrained")
-    for b, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        axes.axis("off")
-        if b < len(labels):
-            _show(axes, pixels[b, *inside])
-            axes.set_title(_verdict(log_p[b], labels[b]), fontsize=8)
-    figure.suptitle("what it answered")
+    for cell, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if cell >= len(titles):
+            axes.set_visible(False)
+            continue
+        _show(axes, pixels[cell])
+        axes.set_title(titles[cell], fontsize=7, pad=3)
     save_figure(figure, path)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ramnp import checkpoint, cli, errors, evaluate, train, visualize
+from ramnp.backend import NUMPY
 from ramnp.config import Config, describe, flag
 from ramnp.data import DATASETS, mnist
 from ramnp.data.source import DataSet, Split, hold_out
@@ -862,6 +863,13 @@ def test_a_run_of_a_whole_image_model_has_the_same_files_but_for_its_picture(tmp
     for error in (line["validation_error"], json.loads((folder / "result.json").read_text())["test_error"]):
         assert list(error) == FIGURES
         assert len(set(error.values())) == 1
+
+
+def test_a_control_that_looks_at_the_centre_is_not_random(trained, tmp_path):
+    trained("--policy", "centre", "--rollouts", 3, "--epochs", 1, "--out", tmp_path / "run")
+    error = json.loads((tmp_path / "run" / "result.json").read_text())["test_error"]
+    assert len(set(error.values())) == 1
+    assert train.Trainer(resolved(*SMALL, "--policy", "centre", "--rollouts", 3), (28, 28, 1), 10, NUMPY).rollouts == 1
 
 
 @pytest.mark.parametrize("options", [["--model", "cnn"], ["--policy", "random"], ["--first-location", "learned"]])
