@@ -68,13 +68,13 @@ def plot_sheet(pixels: np.ndarray, titles: list[str], path: Path) -> None:
     """Write a contact sheet of images (n, H, W, C), each under its title."""
     columns = min(len(titles), 8)
     rows = -(-len(titles) // columns)
-    figure = Figure(figsize=(1.7 * columns, 2 * rows), layout="constrained")
+    figure = Figure(figsize=(1.6 * columns, 1.85 * rows), layout="constrained")
     for cell, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if cell >= len(titles):
             axes.set_visible(False)
             continue
         _show(axes, pixels[cell])
-        axes.set_title(titles[cell], fontsize=7, pad=3)
+        axes.set_title(titles[cell], fontsize=6, pad=3)
     save_figure(figure, path)
 
 
