@@ -1,4 +1,4 @@
-"""The networks that the paper compares recurrent attention with (section 4.1 and table 1). They see the whole image.
+"""The networks that the paper compares recurrent attention with (section 4.1, tables 1 and 2). They see the whole image.
 
     fully connected    h_1 = relu(x W_1 + b_1),   h_2 = relu(h_1 W_2 + b_2)    64 or 256 units each
     convolutional      h_1 = relu(conv(x)),       h_2 = relu(h_1 W_2 + b_2)    8 filters, 10 x 10, stride 5; 256 units

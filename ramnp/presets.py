@@ -20,7 +20,7 @@ class Row(NamedTuple):
     Attributes:
         task: for people.
         changes: fields of the configuration.
-        paper: by Mnih et al. (2014), arXiv:1406.6247, tables 1 to 3. The tables of its two published versions differ:
+        paper: by Mnih et al. (2014), arXiv:1406.6247, tables 1 and 2. The tables of its two published versions differ:
             "a / b" are both, "-" where one has no such row.
         tensorflow: by the TensorFlow implementation with a hybrid loss and Monte Carlo sampling that this package
             set out to match. Its figures for CIFAR-10 were published as accuracies, 100 less these.
