@@ -56,7 +56,9 @@ class ModelConfig(Group):
     model: Annotated[
         Literal["ram", "fc", "cnn"], "recurrent attention, or a network that sees the whole image: see baselines.py"
     ] = "ram"
-    fc_units: Annotated[int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1)] = 256
+    fc_units: Annotated[
+        int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1, below=1_000_000)
+    ] = 256
     glimpses: Annotated[int, "glimpses per image, T", AtLeast(1, below=10_000)] = 6
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1

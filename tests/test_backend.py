@@ -11,6 +11,8 @@ from ramnp.backend import NUMPY, get_backend
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
+from ramnp.evaluate import by_first_location, evaluate
+from ramnp.models import build
 from ramnp.train import Trainer
 
 
@@ -89,6 +91,21 @@ def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, con
     numpy, _ = trained(NUMPY, config)
     np.testing.assert_array_equal(strict.to_host(here.model.parameters.values), numpy.model.parameters.values)
     assert here.means() == numpy.means()
+
+
+@pytest.mark.parametrize("options", [{}, {"glimpse_network": "conv"}, {"policy": "random"}, {"model": "cnn"}], ids=str)
+def test_the_figures_are_the_same_on_every_backend(backend, options):
+    config = Config(batch_size=4, units=8, patch=4, scales=2, fc_units=8, **options)
+
+    def figures(where):
+        rng = np.random.default_rng(1)
+        split = Split(rng.integers(0, 256, (23, 12, 10, 3)).astype(np.uint8), rng.integers(0, 5, 23))
+        model = build(config, (12, 10, 3), 5, where)
+        source = Source(split, where, model.margin)
+        by_location = by_first_location(model, source) if config.model == "ram" and config.policy == "learned" else None
+        return evaluate(model, source, rollouts=3), by_location
+
+    assert figures(backend) == figures(NUMPY)
 
 
 def test_one_step_uploads_only_its_randomness(strict):
