@@ -1,9 +1,11 @@
-"""The networks that the paper compares recurrent attention with (section 4.1, tables 1 and 2). They see the whole image.
+"""The networks that the paper compares recurrent attention with (section 4.1, tables 1 and 2).
+
+They see the whole image x, scaled to [0, 1]:
 
     fully connected    h_1 = relu(x W_1 + b_1),   h_2 = relu(h_1 W_2 + b_2)    64 or 256 units each
     convolutional      h_1 = relu(conv(x)),       h_2 = relu(h_1 W_2 + b_2)    8 filters, 10 x 10, stride 5; 256 units
 
-and log p = log softmax(h_2 W_a + b_a) in both, trained by cross-entropy. x is scaled to [0, 1].
+and log p = log softmax(h_2 W_a + b_a) in both, trained by cross-entropy.
 
 The paper does not say what happens where the windows of the convolution leave some pixels over: here they are not
 seen, as usual. They are the last 3 rows and columns of a 28 x 28 image, nearly blank in MNIST, and none of 60 x 60 or
