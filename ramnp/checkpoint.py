@@ -25,7 +25,7 @@ import numpy as np
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
 from ramnp.errors import CheckpointError, OutputError, UsageError, first_line
-from ramnp.model import RecurrentAttentionModel
+from ramnp.models import Classifier, build
 
 FORMAT = "ramnp-1"
 
@@ -55,13 +55,13 @@ class Checkpoint:
     optimizer: dict[str, np.ndarray]
     path: Path | None = None
 
-    def model(self, backend: Backend = NUMPY) -> RecurrentAttentionModel:
+    def model(self, backend: Backend = NUMPY) -> Classifier:
         """The model with these parameters."""
-        model = RecurrentAttentionModel(self.config, self.image_shape, self.classes, backend, self.config.seed)
+        model = build(self.config, self.image_shape, self.classes, backend, self.config.seed)
         self.restore(model)
         return model
 
-    def restore(self, model: RecurrentAttentionModel) -> None:
+    def restore(self, model: Classifier) -> None:
         """Copy the parameters into `model`.
 
         Raises:

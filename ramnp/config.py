@@ -53,14 +53,28 @@ class Group:
 class ModelConfig(Group):
     """the network"""
 
+    model: Annotated[
+        Literal["ram", "fc", "cnn"], "recurrent attention, or a network that sees the whole image: see baselines.py"
+    ] = "ram"
+    fc_units: Annotated[
+        int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1, below=1_000_000)
+    ] = 256
     glimpses: Annotated[int, "glimpses per image, T", AtLeast(1, below=10_000)] = 6
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
+    glimpse_network: Annotated[Literal["linear", "conv"], "what looks at a glimpse"] = "linear"
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
     units: Annotated[int, "width N of the recurrent state", AtLeast(1, below=1_000_000)] = 256
     what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1, below=1_000_000)] = 128
     where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1, below=1_000_000)] = 128
     glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1, below=1_000_000)] = 256
+    policy: Annotated[
+        Literal["learned", "random", "centre"],
+        "who chooses the locations; all of them uniform at random, or all at the centre, are controls",
+    ] = "learned"
+    first_location: Annotated[
+        Literal["uniform", "centre", "learned"], "where a learned policy looks first: anywhere, or always there"
+    ] = "uniform"
     std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.05
     squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
     policy_hidden: Annotated[

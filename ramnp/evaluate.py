@@ -6,17 +6,23 @@
 | stochastic    | one rollout, locations sampled                                           |
 | averaged      | class probabilities averaged over M sampled rollouts (10, unless told)   |
 
-Each is the error in percent over the whole split. The first location is uniform in the image.
+Each is the error in percent over the whole split. A network without randomness, that sees the whole image, has three
+equal figures; of a control, whose locations are given, "deterministic" is one rollout as any other.
+
+With `--first-locations`, how much it matters where the first glimpse looks: the deterministic error from each of nine
+first locations, the middles of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ramnp import checkpoint, data
 from ramnp.backend import get_backend
+from ramnp.classifier import Classifier
 from ramnp.cli import Parser, run
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, DataError, UsageError
@@ -25,10 +31,11 @@ from ramnp.model import RecurrentAttentionModel
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
 SEED, DETERMINISTIC, SAMPLED = 20141, 0, 1
+GRID = (-2 / 3, 0, 2 / 3)  # the middles of three equal parts of an axis
 
 
 def evaluate(
-    model: RecurrentAttentionModel, source: Source, rollouts: int = 10, limit_batches: int | None = None
+    model: Classifier, source: Source, rollouts: int = 10, limit_batches: int | None = None
 ) -> dict[str, float]:
     """Errors in percent: {"deterministic", "stochastic", "averaged"}.
 
@@ -36,7 +43,7 @@ def evaluate(
         rollouts: M, over which `averaged` averages; `stochastic` is the first of them.
         limit_batches: evaluate only so many batches.
     """
-    xp = model.xp
+    xp, rollouts = model.xp, model.rollouts(rollouts)
     wrong = xp.zeros(3, dtype=np.int64)
     images = 0
     for number, (canvas, labels) in enumerate(source.batches(BATCH)):
@@ -53,6 +60,31 @@ def evaluate(
         images += size
     percent = 100 * model.backend.to_host(wrong) / max(images, 1)
     return dict(zip(("deterministic", "stochastic", "averaged"), percent.round(4).tolist(), strict=True))
+
+
+def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
+    """The deterministic error in percent from nine first locations, and the images whose answer does not change.
+
+    Returns:
+        {"error": 3 x 3, rows from the top of the image, in each from left to right; "same_answer": percent}.
+
+    Raises:
+        UsageError: the model's first location is not given, or nothing else is.
+    """
+    if not isinstance(model, RecurrentAttentionModel) or model.config.policy != "learned" or model.blind:
+        raise UsageError("--first-locations is for a learned policy whose first location is not learned")
+    xp, places = model.xp, np.array([(x, y) for y in GRID for x in GRID])
+    wrong, same = xp.zeros(len(places), dtype=np.int64), xp.zeros((), dtype=np.int64)
+    for canvas, labels in source.batches(BATCH):
+        # Row m B + b is image b, looked at first from place m.
+        randomness = np.zeros((model.config.glimpses, len(places) * len(labels), 2), dtype=model.dtype)
+        randomness[0] = places.repeat(len(labels), axis=0)
+        rollout = model.forward(canvas, model.backend.asarray(randomness))
+        answers = rollout.log_p.argmax(axis=1).reshape(len(places), -1)
+        wrong += (answers != labels).sum(axis=1)
+        same += (answers == answers[0]).all(axis=0).sum()
+    percent = 100 * model.backend.to_host(xp.concatenate([wrong, same[None]])) / len(source)
+    return {"error": percent[:-1].reshape(3, 3).round(4).tolist(), "same_answer": round(float(percent[-1]), 4)}
 
 
 def find_weights(path: Path) -> Path:
@@ -75,6 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="(test)")
     parser.add_argument("--rollouts", type=int, default=10, metavar="M", help="for the averaged figure (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
+    parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     if arguments.rollouts < 1:
@@ -89,18 +122,24 @@ def main(argv: list[str] | None = None) -> int:
             f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
             f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
         )
-    source = dataset.source(arguments.split, backend, model.sensor.margin)
+    source = dataset.source(arguments.split, backend, model.margin)
     if not len(source):
         raise UsageError(f"this run held out no {arguments.split} images")
+    starts = by_first_location(model, source) if arguments.first_locations else None
     errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
         result = {"path": str(path), "preset": saved.config.preset, "epoch": saved.epoch, "split": arguments.split}
-        json.dump(result | {"rollouts": arguments.rollouts, "error": errors}, sys.stdout)
+        result |= {"rollouts": arguments.rollouts, "error": errors}
+        json.dump(result | ({"first_locations": starts} if starts else {}), sys.stdout)
         print()
     else:
         print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
+        if starts:
+            print("deterministic error in % by where the first glimpse looks, laid out as the image is:")
+            print("\n".join("  " + "".join(f"{error:8.2f}" for error in row) for row in starts["error"]))
+            print(f"the same answer from all nine: {starts['same_answer']:.2f} % of the images")
     return 0
 
 

@@ -8,6 +8,9 @@
                              |            |            |
                          mu_1, b_1    mu_2, b_2      log p              policy and baseline; answer
 
+The first location is given, uniform in the image or at its centre, or it is learned. A control has no policy: all
+its locations are given. So of the T locations of a rollout the last S are sampled: S = T - 1, T or 0.
+
 Nothing but the core connects one time step with the next, as far as gradients go: a sampled location
 is a constant. So all other parts run backward once, on the rows of all time steps together.
 """
@@ -17,33 +20,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from ramnp.backend import NUMPY, Array, Backend
+from ramnp.classifier import Classifier
 from ramnp.config import ModelConfig
 from ramnp.core import CORES, CoreCache
 from ramnp.errors import UsageError
-from ramnp.glimpse import GlimpseNetwork
+from ramnp.glimpse import GLIMPSES
 from ramnp.heads import ActionNetwork, Baseline
 from ramnp.layers import log_softmax
-from ramnp.parameters import Parameters, Part
+from ramnp.parameters import Parameters
 from ramnp.policy import GaussianPolicy
-from ramnp.reinforce import HybridLoss, hybrid_loss
-from ramnp.sensor import Canvas, GlimpseSensor, pad
+from ramnp.reinforce import TERMS, HybridLoss, hybrid_loss
+from ramnp.sensor import Canvas, GlimpseSensor
 
 
 @dataclass
 class Rollout:
     """Everything a forward pass computed, time-major. It is also the storage of the next one.
 
-    T glimpses, R rollouts (row r looks at image r mod B), D sensor values, N units, A classes.
+    T glimpses, S of them sampled, R rollouts (row r looks at image r mod B), D sensor values, N units, A classes.
 
     Attributes:
         rho: (T, R, D) what the sensor saw.
-        locations: (T, R, 2) where: the first as given, the others the samples clipped to the image.
-        samples: (T - 1, R, 2) the locations 2..T as sampled.
+        locations: (T, R, 2) where: as given, and the last S the samples clipped to the image.
+        samples: (S, R, 2) the last S locations as sampled.
         glimpse: buffers of the glimpse network, each (T, R, .); the last is g.
         core: states of the core.
-        policy: buffers of the policy, each (T - 1, R, .); the last is mu.
+        policy: buffers of the policy, each (S, R, .); the last is mu.
         log_p: (R, A) log-probabilities of the classes after the last glimpse.
-        baseline: (T - 1, R) rewards expected at each decision.
+        baseline: (S, R) rewards expected at each decision.
     """
 
     rho: Array
@@ -57,13 +61,24 @@ class Rollout:
 
     @property
     def mu(self) -> Array:
-        """(T - 1, R, 2) means of the locations 2..T."""
+        """(S, R, 2) means of the samples."""
         return self.policy[-1]
 
     @property
     def h(self) -> Array:
         """(T, R, N) states h_1..h_T."""
         return self.core.h[1:]
+
+    def arrays(self) -> dict[str, tuple[Array, ...]]:
+        """The storage by part."""
+        core = tuple(array for array in self.core if array is not None)
+        return {
+            "sensor": (self.rho,),
+            "locations": (self.locations,),
+            "glimpse": self.glimpse,
+            "core": core,
+            "policy": self.policy,
+        }
 
 
 def at(t: int, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -76,7 +91,7 @@ def flatten_time(array: Array) -> Array:
     return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
-class RecurrentAttentionModel(Part):
+class RecurrentAttentionModel(Classifier):
     """Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu 2014).
 
     Args:
@@ -87,10 +102,11 @@ class RecurrentAttentionModel(Part):
         seed: of the initial weights, which are drawn on the host and so are the same everywhere.
 
     Attributes:
-        parameters: all weights and their gradients, by name and as one vector each.
+        given: how many of the T locations are given and not sampled: 1, 0 (the first is learned), or T (controls).
     """
 
     parts = ("glimpse", "core", "policy", "action", "baseline")
+    terms = TERMS
 
     def __init__(
         self,
@@ -100,14 +116,16 @@ class RecurrentAttentionModel(Part):
         backend: Backend = NUMPY,
         seed: int = 0,
     ) -> None:
-        xp, dtype = backend.xp, np.dtype(config.dtype)
-        super().__init__(xp, dtype)
-        self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
+        super().__init__(config, image_shape, classes, backend)
+        xp, dtype = self.xp, self.dtype
         rng = np.random.default_rng(seed)
         units = config.units
+        control, learns_first = config.policy != "learned", config.first_location == "learned"
+        self.given = config.glimpses if control else 0 if learns_first else 1
         self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype)
-        self.glimpse = GlimpseNetwork(
-            self.sensor.size(image_shape[2]),
+        self.margin = self.sensor.margin
+        self.glimpse = GLIMPSES[config.glimpse_network](
+            self.sensor.shape(image_shape[2]),
             config.what_units,
             config.where_units,
             config.glimpse_units,
@@ -116,38 +134,44 @@ class RecurrentAttentionModel(Part):
             dtype,
         )
         self.core = CORES[config.core](config.glimpse_units, units, rng, xp, dtype)
-        self.policy = GaussianPolicy(units, config.std, rng, config.squash, config.policy_hidden, xp, dtype)
+        self.policy = GaussianPolicy(
+            units, config.std, rng, config.squash, config.policy_hidden, xp, dtype, learns_first
+        )
         self.action = ActionNetwork(units, classes, rng, xp, dtype)
         self.baseline = Baseline(units, rng, xp, dtype)
+        if control:  # it decides nothing: policy and baseline are no parameters of it
+            self.parts, self.terms = ("glimpse", "core", "action"), ("action",)
         self.parameters = Parameters(self)
 
-    def canvas(self, images: np.ndarray) -> Canvas:
-        """Host images (B, H, W, C) on the backend, with the border the sensor needs."""
-        return pad(self.backend.asarray(images), self.sensor.margin, self.xp)
+    def rollouts(self, wanted: int) -> int:
+        """M: `wanted`, or 1 where every location is the centre, and all rollouts would be the same."""
+        return 1 if self.config.policy == "centre" else wanted
 
     def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
         """The randomness of R rollouts, (T, R, 2): drawn on the host, one transfer.
 
-        [0] is the first location, uniform in the image; [1:] is the policy's standard normal noise, or
-        zeros where `deterministic`, so that each location is the policy's mean.
+        First the given locations, uniform in the image or zeros, the centre; then the policy's standard normal
+        noise, or zeros where `deterministic`, so that each location is the policy's mean.
         """
-        steps = self.config.glimpses
+        config, steps = self.config, self.config.glimpses
         randomness = np.zeros((steps, rows, 2), dtype=self.dtype)
-        randomness[0] = rng.uniform(-1, 1, (rows, 2))
+        if config.policy == "random" or (config.policy == "learned" and config.first_location == "uniform"):
+            randomness[: self.given] = rng.uniform(-1, 1, (self.given, rows, 2))
         if not deterministic:
-            randomness[1:] = rng.standard_normal((steps - 1, rows, 2), dtype=self.dtype)
+            randomness[self.given :] = rng.standard_normal((steps - self.given, rows, 2), dtype=self.dtype)
         return self.backend.asarray(randomness)
 
     def storage(self, rows: int) -> Rollout:
         """Room for R rollouts."""
         steps, xp, dtype = self.config.glimpses, self.xp, self.dtype
+        sampled = steps - self.given
         return Rollout(
             rho=xp.empty((steps, rows, self.sensor.size(self.image_shape[2])), dtype=dtype),
             locations=xp.empty((steps, rows, 2), dtype=dtype),
-            samples=xp.empty((steps - 1, rows, 2), dtype=dtype),
+            samples=xp.empty((sampled, rows, 2), dtype=dtype),
             glimpse=self.glimpse.buffers(steps, rows),
             core=self.core.cache(steps, rows),
-            policy=self.policy.buffers(steps - 1, rows),
+            policy=self.policy.buffers(sampled, rows),
         )
 
     def forward(
@@ -162,7 +186,7 @@ class RecurrentAttentionModel(Part):
         Args:
             canvas: B images.
             randomness: (T, R, 2) from `draw`, R a multiple of B.
-            samples: (T - 1, R, 2) locations to replay instead of sampling; a gradient check needs them.
+            samples: (S, R, 2) locations to replay instead of sampling; a gradient check needs them.
             out: a rollout of as many rows, to be overwritten. Default: new storage.
 
         Raises:
@@ -172,26 +196,44 @@ class RecurrentAttentionModel(Part):
         rollout = self.storage(randomness.shape[1]) if out is None else out
         if randomness.shape != rollout.locations.shape:
             raise UsageError(f"randomness must be {rollout.locations.shape}, (T, R, 2), got {randomness.shape}")
-        rollout.locations[0] = randomness[0]
+        rollout.locations[: self.given] = randomness[: self.given]
         for t in range(steps):
+            s = t - self.given
+            if s >= 0:
+                self.choose(t, rollout)
+                if samples is None:
+                    self.policy.sample(rollout.mu[s], randomness[t], out=rollout.samples[s])
+                else:
+                    rollout.samples[s] = samples[s]
+                # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
+                # training would end in an index error instead of saying that it diverged.
+                xp.fmax(xp.fmin(rollout.samples[s], 1), -1, out=rollout.locations[t])
             location = rollout.locations[t]
             rho = self.sensor.forward(canvas, location, out=rollout.rho[t])
             g, _ = self.glimpse.forward(rho, location, out=at(t, rollout.glimpse))
-            h = self.core.step(g, t, rollout.core)
-            if t + 1 < steps:
-                mu, _ = self.policy.forward(h, out=at(t, rollout.policy))
-                if samples is None:
-                    self.policy.sample(mu, randomness[t + 1], out=rollout.samples[t])
-                else:
-                    rollout.samples[t] = samples[t]
-                # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
-                # training would end in an index error instead of saying that it diverged.
-                xp.fmax(xp.fmin(rollout.samples[t], 1), -1, out=rollout.locations[t + 1])
+            self.core.step(g, t, rollout.core)
         logits, _ = self.action.forward(rollout.h[-1])
         rollout.log_p = log_softmax(logits, xp)
-        baseline, _ = self.baseline.forward(flatten_time(rollout.h[:-1]))
+        baseline, _ = self.baseline.forward(flatten_time(self.decisions(rollout)))
         rollout.baseline = baseline.reshape(rollout.samples.shape[:2])
         return rollout
+
+    def choose(self, t: int, rollout: Rollout) -> None:
+        """Write the mean of the location of step t (from 0), of h_t or, where the first is learned, of nothing."""
+        buffers = at(t - self.given, rollout.policy)
+        if t == 0:
+            self.policy.forward_first(out=buffers[-1])
+        else:
+            self.policy.forward(rollout.core.h[t], out=buffers)
+
+    @property
+    def blind(self) -> int:
+        """How many decisions are made of no state: 1 where the first location is learned, else 0."""
+        return int(self.given == 0)
+
+    def decisions(self, rollout: Rollout) -> Array:
+        """(S, R, N) the states at which the locations were sampled. h_0 = 0 is one where the first is learned."""
+        return rollout.core.h[self.given : -1]
 
     def backward(self, rollout: Rollout, labels: Array, routing: str, policy_weight: float) -> HybridLoss:
         """Accumulate the gradient of the hybrid loss (see `reinforce`) into `parameters.gradients`.
@@ -206,7 +248,7 @@ class RecurrentAttentionModel(Part):
             routing: "detached" or "paper".
             policy_weight: weight of the REINFORCE term.
         """
-        h, decisions = rollout.h, flatten_time(rollout.h[:-1])
+        h, decisions, blind = rollout.h, self.decisions(rollout), self.blind
         loss = hybrid_loss(
             rollout.log_p,
             self.tile(labels, rollout),
@@ -219,13 +261,15 @@ class RecurrentAttentionModel(Part):
         )
         dh = self.xp.zeros_like(h)
         dh[-1] = self.action.backward(loss.dlogits, h[-1])
-        self.baseline.backward(flatten_time(loss.dbaseline), decisions)
-        policy_cache = (decisions, *(flatten_time(buffer) for buffer in rollout.policy))
+        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(decisions))
+        if blind:
+            self.policy.backward_first(loss.dmu[0], rollout.mu[0])
+        policy_cache = tuple(flatten_time(array[blind:]) for array in (decisions, *rollout.policy))
         into_core = routing == "paper"
-        d_decisions = self.policy.backward(flatten_time(loss.dmu), policy_cache, input_gradient=into_core)
+        d_decisions = self.policy.backward(flatten_time(loss.dmu[blind:]), policy_cache, input_gradient=into_core)
         if into_core:
-            earlier = flatten_time(dh[:-1])
-            earlier += d_decisions
+            decided = flatten_time(dh[self.given + blind - 1 : -1])
+            decided += d_decisions
         dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         glimpse_cache = (rollout.rho, rollout.locations, *rollout.glimpse)
         self.glimpse.backward(flatten_time(dg), tuple(flatten_time(a) for a in glimpse_cache), input_gradient=False)
@@ -235,6 +279,15 @@ class RecurrentAttentionModel(Part):
         """(R,) labels of the rollouts, from those of the B images."""
         return self.xp.tile(labels, len(rollout.log_p) // len(labels))
 
-    def predict(self, rollout: Rollout, images: int) -> Array:
-        """(B, A) class probabilities of a rollout, averaged over each image's M rollouts."""
-        return self.xp.exp(rollout.log_p).reshape(-1, images, self.classes).mean(axis=0)
+    def describe(self) -> list[str]:
+        """What it sees of an image, and how far its locations spread."""
+        config, (height, width, channels) = self.config, self.image_shape
+        sides = ", ".join(f"{side}x{side}" for side in self.sensor.sides)
+        lines = [
+            f"{config.glimpses} glimpses of {sides} pixels: {self.sensor.size(channels)} of "
+            f"{height * width * channels} values each"
+        ]
+        if config.policy != "learned":
+            return [*lines, f"locations: a control, {config.policy}"]
+        spread = f"{config.std * width / 2:.2f} pixels along x, {config.std * height / 2:.2f} along y"
+        return [*lines, f"locations: the first {config.first_location}; std {config.std:g} is {spread}"]

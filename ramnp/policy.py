@@ -8,6 +8,9 @@ differentiated; what can is the log-probability of the sample,
 
     log pi(l | mu) = -|l - mu|^2 / (2 std^2) - log(2 pi std^2),     d log pi / d mu = (l - mu) / std^2.
 
+The first location has no h_0 to go by. Where it is learned, its mean is squash(first), with a parameter `first`
+of two numbers.
+
 l here is the sample itself, which may lie outside [-1, 1]^2. The sensor looks at the sample clipped to
 the image: the clipped location has no density under the Gaussian, so its log-probability would be wrong.
 """
@@ -33,6 +36,7 @@ class GaussianPolicy(Part):
         std: standard deviation, in units of l: the image is 2 wide.
         squash: "tanh"; "clip" to [-1, 1], with no gradient where it clips; or "linear" for none.
         hidden_units: width of the hidden layer, or 0 for none (the paper's policy).
+        learns_first: whether there is a `first`.
 
     Raises:
         UsageError: the squash is unknown.
@@ -47,12 +51,16 @@ class GaussianPolicy(Part):
         hidden_units: int = 0,
         xp: Any = np,
         dtype: Any = np.float32,
+        learns_first: bool = False,
     ) -> None:
         super().__init__(xp, dtype)
         if squash not in SQUASHES:
             raise UsageError(f"unknown squash '{squash}': choose {', '.join(SQUASHES)}")
         self.std, self.squash, self.hidden_units = std, squash, hidden_units
         self.parts = ("hidden", "mean") if hidden_units else ("mean",)
+        if learns_first:
+            self.names = ("first",)
+            self.add("first", np.zeros(2))
         if hidden_units:
             self.hidden = Linear(units, hidden_units, rng, np.sqrt(2), xp, dtype)
         # A small gain: a new policy looks near the centre, where every mean has a gradient.
@@ -71,29 +79,41 @@ class GaussianPolicy(Part):
             x, _ = self.hidden.forward(h, out=between[0])
             relu(x, out=x, xp=self.xp)
         self.mean.forward(x, out=mu)
-        if self.squash == "tanh":
-            tanh(mu, out=mu, xp=self.xp)
-        elif self.squash == "clip":
-            self.xp.clip(mu, -1, 1, out=mu)
+        self._squash(mu)
         return mu, (h, *between, mu)
 
     def backward(self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
-        """dh from dmu, or None where `input_gradient` is false.
-
-        Through the squash: da = dmu (1 - mu^2) for tanh; da = dmu where |mu| < 1, else 0, for clip.
-        """
+        """dh from dmu, or None where `input_gradient` is false."""
         h, *between, mu = cache
-        if self.squash == "tanh":
-            da = tanh_backward(dmu, mu)
-        elif self.squash == "clip":
-            da = dmu * (self.xp.abs(mu) < 1)
-        else:
-            da = dmu
+        da = self._squash_backward(dmu, mu)
         if not between:
             return self.mean.backward(da, h, input_gradient)
         dx = self.mean.backward(da, between[0])
         dx = relu_backward(dx, between[0], out=dx, xp=self.xp)
         return self.hidden.backward(dx, h, input_gradient)
+
+    def forward_first(self, out: Array) -> Array:
+        """mu_0 = squash(first), the same in all rows of `out` (rows, 2)."""
+        out[...] = self.first
+        self._squash(out)
+        return out
+
+    def backward_first(self, dmu: Array, mu: Array) -> None:
+        """dfirst += the sum over rows of da."""
+        self.dfirst += self._squash_backward(dmu, mu).sum(axis=0)
+
+    def _squash(self, a: Array) -> None:
+        """mu from a, in place."""
+        if self.squash == "tanh":
+            tanh(a, out=a, xp=self.xp)
+        elif self.squash == "clip":
+            self.xp.clip(a, -1, 1, out=a)
+
+    def _squash_backward(self, dmu: Array, mu: Array) -> Array:
+        """da = dmu (1 - mu^2) for tanh; da = dmu where |mu| < 1, else 0, for clip."""
+        if self.squash == "tanh":
+            return tanh_backward(dmu, mu)
+        return dmu * (self.xp.abs(mu) < 1) if self.squash == "clip" else dmu
 
     def sample(self, mu: Array, noise: Array, out: Array | None = None) -> Array:
         """l = mu + std noise, with standard normal noise (rows, 2) handed in. Zeros give the mean."""

@@ -29,12 +29,14 @@ TERMS = ("action", "policy", "baseline")
 class HybridLoss(NamedTuple):
     """The loss by terms, and the gradients that start the backward pass.
 
+    R rollouts, S sampled locations in each, A classes.
+
     Attributes:
         terms: the three terms of L by name (`TERMS`), 0-d arrays.
         reward: the mean reward, a 0-d array.
         dlogits: (R, A).
-        dmu: (T - 1, R, 2).
-        dbaseline: (T - 1, R).
+        dmu: (S, R, 2).
+        dbaseline: (S, R).
     """
 
     terms: dict[str, Array]
@@ -50,7 +52,7 @@ def rewards(log_p: Array, labels: Array) -> Array:
 
 
 def policy_loss(advantage: Array, log_pi: Array) -> Array:
-    """-mean over rollouts of the sum over t of advantage_t log pi, from (T - 1, R) each. A 0-d array."""
+    """-mean over rollouts of the sum over t of advantage_t log pi, from (S, R) each. A 0-d array."""
     return -(advantage * log_pi).sum() / advantage.shape[1]
 
 
@@ -60,9 +62,9 @@ def policy_loss_backward(advantage: Array) -> Array:
 
 
 def baseline_loss(baseline: Array, reward: Array) -> Array:
-    """mean of (b_t - reward)^2, from the baseline (T - 1, R) and the reward (R,). A 0-d array."""
+    """mean of (b_t - reward)^2, from the baseline (S, R) and the reward (R,). A 0-d array."""
     error = baseline - reward
-    return (error * error).sum() / max(error.size, 1)  # T = 1: there are no decisions
+    return (error * error).sum() / max(error.size, 1)  # S = 0: nothing was decided
 
 
 def baseline_loss_backward(baseline: Array, reward: Array) -> Array:
@@ -103,8 +105,8 @@ def hybrid_loss(
     Args:
         log_p: (R, A) after the last glimpse.
         labels: (R,) integers.
-        mu, samples: (T - 1, R, 2) means and unclipped samples of the locations 2..T.
-        baseline: (T - 1, R).
+        mu, samples: (S, R, 2) means and unclipped samples of the last S locations.
+        baseline: (S, R).
     """
     reward = rewards(log_p, labels)
     advantage = reward - baseline

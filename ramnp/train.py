@@ -1,4 +1,6 @@
-"""`python -m ramnp.train`: train a recurrent attention model, with a run folder as the result.
+"""`python -m ramnp.train`: train a model, recurrent attention or one to compare it with.
+
+The result is a run folder.
 
 | file             | content                                                                          |
 |------------------|----------------------------------------------------------------------------------|
@@ -8,7 +10,8 @@
 | best.npz         | weights of the best epoch by validation error (--validation 0: of the last)      |
 | result.json      | the three test errors of best.npz, in percent                                    |
 | curves.png       | learning curves                                                                  |
-| glimpses.png     | digits, where the network looked, and what it saw                                |
+| glimpses.png     | images, where the network looked, and what it saw; or, of a network that sees    |
+| or answers.png   | the whole image, images with its answers                                         |
 
 Exit codes: 0 fine; 1 the training diverged; 2 usage; 3 backend, data or checkpoint missing or damaged;
 4 the results could not be written; 130 after Ctrl-C, with the last finished epoch saved.
@@ -40,9 +43,9 @@ from ramnp.config import Config, flag
 from ramnp.data.source import SPLITS, DataSet
 from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
 from ramnp.evaluate import evaluate
-from ramnp.model import RecurrentAttentionModel
+from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
-from ramnp.reinforce import TERMS
+from ramnp.presets import listing
 from ramnp.sensor import Canvas
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
@@ -62,16 +65,17 @@ class Trainer:
 
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
         self.config, self.backend, self.xp = config, backend, backend.xp
-        self.model = RecurrentAttentionModel(config, image_shape, classes, backend, config.seed)
+        self.model = build(config, image_shape, classes, backend, config.seed)
         self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
-        self.storage = self.model.storage(config.batch_size * config.rollouts)
+        self.rollouts = self.model.rollouts(config.rollouts)
+        self.storage = self.model.storage(config.batch_size * self.rollouts)
         self.spans = self.model.parameters.spans()
         self.reset()
 
     def reset(self) -> None:
         """Start the running sums anew."""
         self.steps = 0
-        self.totals: Array = self.xp.zeros(len(TERMS) + 1 + len(self.spans) + 1, dtype=np.float64)
+        self.totals: Array = self.xp.zeros(len(self.model.terms) + 1 + len(self.spans) + 1, dtype=np.float64)
 
     # NaN and infinity are looked for by `finite`; a warning for each would say less.
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -86,14 +90,15 @@ class Trainer:
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
         self.optimizer.step(lr)
-        self.totals += self.xp.concatenate([self.xp.stack([*loss.terms.values(), loss.reward]), norms])
+        terms = [loss.terms[term] for term in self.model.terms]
+        self.totals += self.xp.concatenate([self.xp.stack([*terms, loss.reward]), norms])
         self.steps += 1
 
     def means(self) -> dict[str, Any]:
         """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
         means = (self.backend.to_host(self.totals) / max(self.steps, 1)).tolist()
         return {
-            "loss": {term: means.pop(0) for term in TERMS},
+            "loss": {term: means.pop(0) for term in self.model.terms},
             "reward": means.pop(0),
             "gradient_norm": dict(zip((*self.spans, "total"), means, strict=True)),
         }
@@ -157,7 +162,7 @@ class Run:
         self.config, self.dataset, self.folder, self.quiet = config, dataset, folder, quiet
         self.limit_batches = limit_batches
         self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
-        margin = self.trainer.model.sensor.margin
+        margin = self.trainer.model.margin
         self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
         self.steps_per_epoch = len(self.train) // config.batch_size
         self.epoch = 0
@@ -252,7 +257,7 @@ class Run:
         location_rng = np.random.default_rng([config.seed, LOCATIONS, epoch])
         for step, (canvas, labels) in enumerate(self.batches(epoch, steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * config.rollouts), lr)
+            trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * trainer.rollouts), lr)
             bar.update(len(labels))
             if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
                 self.check_finite(epoch)
@@ -299,7 +304,7 @@ class Run:
 
     def finish(self) -> None:
         """Evaluate the best epoch on the test split; write result.json and the pictures."""
-        from ramnp.visualize import plot_curves, plot_glimpses  # matplotlib takes its time
+        from ramnp.visualize import plot_curves, plot_images  # matplotlib takes its time
 
         best = checkpoint.load(self.folder / "best.npz")
         best.restore(self.trainer.model)
@@ -319,11 +324,11 @@ class Run:
         write_json(self.folder / "result.json", result | provenance())
         if self.metrics:
             plot_curves(self.metrics, self.folder / "curves.png")
-        plot_glimpses(self.trainer.model, self.test, self.folder / "glimpses.png")
+        picture = plot_images(self.trainer.model, self.test, self.folder)
         kinds = ", ".join(f"{kind} {error:.2f} %" for kind, error in errors.items())
         partly = f" on {self.limit_batches} batches only" if self.limit_batches else ""
         self.say(f"test error of epoch {best.epoch}{partly}: {kinds}")
-        self.say(f"all of it is in {self.folder}; where it looked: {self.folder}/glimpses.png")
+        self.say(f"all of it is in {self.folder}; look at {picture}")
 
 
 def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
@@ -331,33 +336,25 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     model, parameters = trainer.model, trainer.model.parameters
     height, width, channels = dataset.image_shape
-    sides = ", ".join(f"{side}x{side}" for side in model.sensor.sides)
-    rows = config.batch_size * config.rollouts
+    rows = config.batch_size * trainer.rollouts
     print(f"preset {config.preset} on {backend.name}: {config.dataset}, {height}x{width}x{channels}, "
           f"{dataset.classes} classes; {len(dataset.train):,} training, {len(dataset.validation):,} validation, "
           f"{len(dataset.test):,} test images")  # fmt: skip
-    print(f"{config.glimpses} glimpses of {sides} pixels: {model.sensor.size(channels)} of "
-          f"{height * width * channels} values each")  # fmt: skip
-    print(f"locations: std {config.std:g} is {config.std * width / 2:.2f} pixels along x, "
-          f"{config.std * height / 2:.2f} along y")  # fmt: skip
+    print("\n".join(model.describe()))
     print(f"\n{'parameter':<22}{'shape':>14}{'count':>12}")
     for name in parameters:
         shape = "x".join(map(str, parameters[name].shape))
         print(f"{name:<22}{shape:>14}{parameters[name].size:>12,}")
     print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
     print(f"\n{'kept per step':<22}{'shape':>22}")
-    storage = trainer.storage
-    kept = {"sensor": [storage.rho], "locations": [storage.locations], "glimpse": storage.glimpse,
-            "core": storage.core, "policy": storage.policy}  # fmt: skip
     size = 2 * parameters.values.nbytes
     size += sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
-    for part, arrays in kept.items():
+    for part, arrays in trainer.storage.arrays().items():
         for array in arrays:
-            if array is not None:
-                print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
-                size += array.nbytes
+            print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
+            size += array.nbytes
     print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
-    canvas, labels = next(dataset.source("train", backend, model.sensor.margin).batches(config.batch_size))
+    canvas, labels = next(dataset.source("train", backend, model.margin).batches(config.batch_size))
     trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
     if not trainer.finite():
@@ -459,6 +456,7 @@ def build_parser() -> Parser:
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
     group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
+    group.add_argument("--list-presets", action="store_true", help="print the presets, with the figures to expect")
     group.add_argument("--dry-run", action="store_true", help="print the model, try one batch, write nothing")
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
@@ -466,6 +464,9 @@ def build_parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
+    if arguments.list_presets:
+        print(listing())
+        return 0
     if arguments.limit_batches is not None and arguments.limit_batches < 1:
         raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)

@@ -1,4 +1,4 @@
-"""Pictures: the learning curves of a run, where the network looked, and a sheet of images."""
+"""Pictures: the learning curves of a run, where the network looked, what it answered, and a sheet of images."""
 
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from ramnp.checkpoint import write_atomically
+from ramnp.classifier import Classifier
 from ramnp.data.source import Source
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
@@ -41,10 +42,47 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     save_figure(figure, path)
 
 
+def plot_images(model: Classifier, source: Source, folder: Path) -> Path:
+    """Write glimpses.png, or answers.png of a model that sees the whole image; return its path."""
+    if isinstance(model, RecurrentAttentionModel):
+        path = folder / "glimpses.png"
+        plot_glimpses(model, source, path)
+    else:
+        path = folder / "answers.png"
+        plot_answers(model, source, path)
+    return path
+
+
+def plot_answers(model: Classifier, source: Source, path: Path, images: int = 24) -> None:
+    """Write a picture of the first `images` images with their answers."""
+    canvas, labels = next(source.batches(images))
+    outcome = model.forward(canvas, model.draw(np.random.default_rng(0), len(labels)))
+    host = model.backend.to_host
+    pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
+    height, width, _ = canvas.image_shape
+    pixels = pixels[:, canvas.margin : canvas.margin + height, canvas.margin : canvas.margin + width]
+    plot_sheet(pixels, [_verdict(*answer) for answer in zip(log_p, labels, strict=True)], path)
+
+
+def plot_sheet(pixels: np.ndarray, titles: list[str], path: Path) -> None:
+    """Write a contact sheet of images (n, H, W, C), each under its title."""
+    columns = min(len(titles), 8)
+    rows = -(-len(titles) // columns)
+    figure = Figure(figsize=(1.6 * columns, 1.85 * rows), layout="constrained")
+    for cell, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if cell >= len(titles):
+            axes.set_visible(False)
+            continue
+        _show(axes, pixels[cell])
+        axes.set_title(titles[cell], fontsize=6, pad=3)
+    save_figure(figure, path)
+
+
 def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, images: int = 8, seed: int = 0) -> None:
     """Write a picture of the first `images` images: the path of the glimpses, and what the sensor saw.
 
-    Locations are the policy's means; the first is random. Patches of K scales stand one below another.
+    Locations are the policy's means, but for the first, unless it is learned, and those of a control. Patches of K
+    scales stand one below another.
     """
     canvas, labels = next(source.batches(images))
     rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
@@ -80,9 +118,7 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                 str(t + 1), (path_x[t], path_y[t]), color="white", fontsize=8, ha="center", va="center",
                 bbox={"boxstyle": "circle,pad=0.15", "fc": colors[t], "ec": "white", "lw": 0.6},
             )  # fmt: skip
-        guess = int(log_p[b].argmax())
-        verdict = "right" if guess == labels[b] else f"wrong: it is {labels[b]}"
-        axes.set_title(f"says {guess} ({100 * np.exp(log_p[b, guess]):.0f}%), {verdict}", fontsize=9)
+        axes.set_title(_verdict(log_p[b], labels[b]), fontsize=9)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         patches = rho[:, b].reshape(steps, scales, side, side, channels)
         grid = bottom.subplots(scales, steps, squeeze=False)
@@ -96,20 +132,6 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
     save_figure(figure, path)
 
 
-def plot_sheet(pixels: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None, path: Path) -> None:
-    """Write a contact sheet of images (n, H, W, C), each under its label."""
-    columns = min(len(labels), 8)
-    rows = -(-len(labels) // columns)
-    figure = Figure(figsize=(1.6 * columns, 1.85 * rows), layout="constrained")
-    for cell, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        if cell >= len(labels):
-            axes.set_visible(False)
-            continue
-        _show(axes, pixels[cell])
-        axes.set_title(class_names[labels[cell]] if class_names else str(labels[cell]), fontsize=6, pad=3)
-    save_figure(figure, path)
-
-
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG.
 
@@ -117,6 +139,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         OutputError: that failed.
     """
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
+
+
+def _verdict(log_p: np.ndarray, label: int) -> str:
+    """What was answered, how surely, and whether it is right."""
+    guess = int(log_p.argmax())
+    verdict = "right" if guess == label else f"wrong: it is {label}"
+    return f"says {guess} ({100 * np.exp(log_p[guess]):.0f}%), {verdict}"
 
 
 def _show(axes: Any, image: np.ndarray, top: float | None = None) -> None:

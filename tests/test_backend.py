@@ -11,6 +11,8 @@ from ramnp.backend import NUMPY, get_backend
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
+from ramnp.evaluate import by_first_location, evaluate
+from ramnp.models import build
 from ramnp.train import Trainer
 
 
@@ -50,10 +52,10 @@ def trained(backend, config, steps=3):
     rng = np.random.default_rng(0)
     trainer = Trainer(config, (12, 10, 3), 5, backend)
     images = rng.integers(0, 256, (steps * config.batch_size, 12, 10, 3)).astype(np.uint8)
-    source = Source(Split(images, rng.integers(0, 5, len(images))), backend, trainer.model.sensor.margin)
+    source = Source(Split(images, rng.integers(0, 5, len(images))), backend, trainer.model.margin)
     before = strict_cupy.counts.syncs
     for canvas, labels in source.batches(config.batch_size, rng):
-        trainer.step(canvas, labels, trainer.model.draw(rng, len(labels) * config.rollouts), 1e-2)
+        trainer.step(canvas, labels, trainer.model.draw(rng, len(labels) * trainer.rollouts), 1e-2)
     return trainer, strict_cupy.counts.syncs - before
 
 
@@ -62,18 +64,48 @@ CONFIGS = [
     Config(core="lstm", routing="paper", optimizer="sgd", rollouts=2, scales=3, squash="clip"),
     Config(core="rnn", routing="paper", optimizer="adam", rollouts=2, scales=2, policy_hidden=8, clip=0.0),
     Config(core="rnn", glimpses=1, squash="linear"),
+    Config(glimpse_network="conv", patch=4, scales=2, rollouts=2),
+    Config(first_location="learned", routing="paper", policy_hidden=8),
+    Config(first_location="centre"),
+    Config(policy="random"),
+    Config(policy="centre", core="lstm"),
+    Config(model="fc", rollouts=3),
+    Config(model="cnn"),
 ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
 def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, config):
-    small = {"patch": 3, "units": 8, "what_units": 4, "where_units": 4, "glimpse_units": 8, "batch_size": 4}
+    small = {
+        "patch": config.patch if config.glimpse_network == "conv" else 3,
+        "units": 8,
+        "fc_units": 8,
+        "what_units": 4,
+        "where_units": 4,
+        "glimpse_units": 8,
+        "batch_size": 4,
+    }
     config = Config(**(config.to_json() | small))
     here, syncs = trained(strict, config)
     assert syncs == 0
     numpy, _ = trained(NUMPY, config)
     np.testing.assert_array_equal(strict.to_host(here.model.parameters.values), numpy.model.parameters.values)
     assert here.means() == numpy.means()
+
+
+@pytest.mark.parametrize("options", [{}, {"glimpse_network": "conv"}, {"policy": "random"}, {"model": "cnn"}], ids=str)
+def test_the_figures_are_the_same_on_every_backend(backend, options):
+    config = Config(batch_size=4, units=8, patch=4, scales=2, fc_units=8, **options)
+
+    def figures(where):
+        rng = np.random.default_rng(1)
+        split = Split(rng.integers(0, 256, (23, 12, 10, 3)).astype(np.uint8), rng.integers(0, 5, 23))
+        model = build(config, (12, 10, 3), 5, where)
+        source = Source(split, where, model.margin)
+        by_location = by_first_location(model, source) if config.model == "ram" and config.policy == "learned" else None
+        return evaluate(model, source, rollouts=3), by_location
+
+    assert figures(backend) == figures(NUMPY)
 
 
 def test_one_step_uploads_only_its_randomness(strict):

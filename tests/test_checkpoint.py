@@ -99,6 +99,14 @@ def test_the_model_of_a_checkpoint_has_its_parameters(path):
     assert not np.array_equal(fresh.parameters.values, model.parameters.values)
 
 
+def test_a_checkpoint_from_before_a_field_was_added_takes_its_default(path):
+    fields = ("model", "fc_units", "glimpse_network", "policy", "first_location")
+    config = {name: value for name, value in CONFIG.to_json().items() if name not in fields}
+    rewrite(path, meta={"config": config})
+    assert checkpoint.load(path).config == CONFIG
+    checkpoint.load(path).model()
+
+
 def test_saving_again_replaces_the_file(path):
     checkpoint.save(path, example(epoch=8))
     assert checkpoint.load(path).epoch == 8

@@ -1,5 +1,6 @@
 """The commands as a user meets them: what they write, what they say, and how they end."""
 
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from ramnp import checkpoint, cli, errors, evaluate, train, visualize
+from ramnp.backend import NUMPY
 from ramnp.config import Config, describe, flag
 from ramnp.data import DATASETS
 from ramnp.data.mnist import MNIST
@@ -272,6 +274,15 @@ def test_help_lists_a_flag_for_every_field_of_the_configuration(command):
         assert name in out
 
 
+def test_the_presets_can_be_listed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(train.main, "--list-presets")
+    assert (code, err) == (0, "")
+    for name in PRESETS:
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_note_tells_when_the_run_ends_before_the_rate_has_fallen(trained, tmp_path):
     assert "--decay-epochs" in trained("--epochs", 1, "--out", tmp_path / "a")
     assert "--decay-epochs" not in trained("--epochs", 1, "--decay-epochs", 1, "--out", tmp_path / "b")
@@ -307,7 +318,8 @@ def test_the_config_json_of_a_run_gives_its_configuration_back(run_folder):
 
 def test_every_flag_sets_its_field():
     values = {"core": "lstm", "squash": "clip", "dtype": "float64", "routing": "paper", "optimizer": "sgd"}
-    values |= {"schedule": "linear", "dataset": "mnist"}
+    values |= {"schedule": "linear", "dataset": "mnist", "glimpse_network": "conv", "model": "cnn"}
+    values |= {"policy": "random", "first_location": "centre"}
     for name, field in describe(Config).items():
         if name == "preset":
             continue
@@ -820,6 +832,13 @@ def test_a_dry_run_tells_parameters_and_spread_and_writes_nothing(command, tmp_p
         ["--validation", 0, "--schedule", "constant"],
         ["--patch", 28],
         ["--patch", 1, "--batch-size", 1],
+        ["--glimpse-network", "conv", "--scales", 2],
+        ["--first-location", "learned", "--glimpses", 1],
+        ["--first-location", "centre"],
+        ["--policy", "random"],
+        ["--policy", "centre"],
+        ["--model", "fc", "--fc-units", 8, "--rollouts", 3],
+        ["--model", "cnn", "--fc-units", 8],
     ],
     ids=lambda options: " ".join(map(str, options)),
 )
@@ -841,7 +860,84 @@ def test_the_pictures_of_few_glimpses_can_be_drawn(tmp_path, monkeypatch, glimps
     assert sorted(os.listdir(folder)) == FILES
 
 
+@pytest.mark.parametrize("model", ["fc", "cnn"])
+def test_a_run_of_a_whole_image_model_has_the_same_files_but_for_its_picture(tmp_path, monkeypatch, model):
+    monkeypatch.undo()
+    monkeypatch.setitem(DATASETS, "mnist", tiny_digits)
+    folder = tmp_path / "run"
+    assert train.main([*SMALL, *TINY, "--model", model, "--epochs", "1", "--quiet", "--out", str(folder)]) == 0
+    assert sorted(os.listdir(folder)) == sorted({*FILES, "answers.png"} - {"glimpses.png"})
+    (line,) = metrics(folder)
+    assert list(line["loss"]) == ["action"]
+    assert list(line["gradient_norm"]) == ["hidden", "action", "total"]
+    for error in (line["validation_error"], json.loads((folder / "result.json").read_text())["test_error"]):
+        assert list(error) == FIGURES
+        assert len(set(error.values())) == 1
+
+
+def test_a_control_that_looks_at_the_centre_is_not_random(trained, tmp_path):
+    trained("--policy", "centre", "--rollouts", 3, "--epochs", 1, "--out", tmp_path / "run")
+    error = json.loads((tmp_path / "run" / "result.json").read_text())["test_error"]
+    assert len(set(error.values())) == 1
+    assert train.Trainer(resolved(*SMALL, "--policy", "centre", "--rollouts", 3), (28, 28, 1), 10, NUMPY).rollouts == 1
+
+
+@pytest.mark.parametrize("options", [["--model", "cnn"], ["--policy", "random"], ["--first-location", "learned"]])
+def test_runs_of_the_other_models_resume_to_the_same_bits(trained, tmp_path, options):
+    trained(*options, "--epochs", 2, "--out", tmp_path / "whole")
+    trained(*options, "--epochs", 1, "--out", tmp_path / "parts")
+    trained("--resume", tmp_path / "parts", "--epochs", 2)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
 # Evaluation.
+
+
+@pytest.mark.parametrize("first", ["uniform", "centre"])
+def test_evaluate_tells_the_error_by_first_location(command, trained, tmp_path, first):
+    trained("--epochs", 1, "--first-location", first, "--out", tmp_path / "run")
+    code, out, err = command(evaluate.main, tmp_path / "run", "--first-locations", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    starts = np.array(told["first_locations"]["error"])
+    assert starts.shape == (3, 3)
+    if first == "centre":  # the middle of the grid
+        assert starts[1, 1] == told["error"]["deterministic"]
+    assert 0 <= told["first_locations"]["same_answer"] <= 100
+    text = command(evaluate.main, tmp_path / "run", "--first-locations")[1]
+    assert f"{told['first_locations']['same_answer']:.2f} % of the images" in text
+
+
+def test_the_places_of_the_first_glimpse_are_laid_out_as_the_image_is(command, run_folder, monkeypatch):
+    """A model that is wrong exactly where it starts at the top left."""
+    seen = []
+    right = RecurrentAttentionModel.forward
+
+    def forward(self, canvas, randomness, **options):
+        rollout = right(self, canvas, randomness, **options)
+        x, y = randomness[0].T
+        if not seen:
+            labels = np.zeros(len(x), dtype=int)
+            rollout.log_p[...] = np.eye(10)[np.where((x < 0) & (y < 0), 1, labels)]
+            seen.append(True)
+        return rollout
+
+    monkeypatch.setattr(RecurrentAttentionModel, "forward", forward)
+    monkeypatch.setitem(DATASETS, "mnist", zeros)
+    told = json.loads(command(evaluate.main, run_folder, "--first-locations", "--json")[1])["first_locations"]
+    assert told == {"error": [[100, 0, 0], [0, 0, 0], [0, 0, 0]], "same_answer": 0}
+
+
+def zeros(validation):
+    """As `tiny_digits`, but every label is 0."""
+    digits = tiny_digits(validation)
+    return dataclasses.replace(digits, test=Split(digits.test.images, 0 * digits.test.labels))
+
+
+@pytest.mark.parametrize("options", [["--model", "fc"], ["--policy", "random"], ["--first-location", "learned"]])
+def test_first_locations_of_a_model_that_has_none_to_choose_end_with_2(command, trained, tmp_path, options):
+    trained("--epochs", 1, *options, "--out", tmp_path / "run")
+    assert_fails(command(evaluate.main, tmp_path / "run", "--first-locations"), 2, "--first-locations")
 
 
 def test_evaluate_agrees_with_the_result_of_the_run(command, run_folder):

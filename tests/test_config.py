@@ -8,16 +8,19 @@ import pytest
 
 from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag
 from ramnp.errors import UsageError
-from ramnp.presets import DEFAULT, PRESETS
+from ramnp.presets import DEFAULT, PRESETS, ROWS, listing
 
 AT_LEAST_ONE = (
-    *("glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
+    *("fc_units", "glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
 NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")
 POSITIVE_FLOATS = ("std", "lr")
-CHOICES = ("core", "squash", "dtype", "routing", "optimizer", "schedule", "dataset")
+CHOICES = (
+    *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
+    *("routing", "optimizer", "schedule", "dataset"),
+)
 
 BAD = [
     *((name, value) for name in AT_LEAST_ONE for value in (0, -1, 1.0, "1", None, True)),
@@ -41,10 +44,34 @@ def test_presets_are_what_their_names_say():
     assert DEFAULT in PRESETS
     assert PRESETS[DEFAULT] == Config()
     for name, preset in PRESETS.items():
-        dataset, glimpses = name.split("-")[:2]
-        assert (preset.dataset, preset.glimpses) == (dataset, int(glimpses))
-        assert preset.core == ("lstm" if "lstm" in name else "rnn")
-        assert preset.routing == ("paper" if "paper" in name else "detached")
+        words = name.split("-")
+        if preset.model != "ram":
+            assert words[0] == (f"fc{preset.fc_units}" if preset.model == "fc" else "cnn")
+            words.reverse()
+        else:
+            assert preset.glimpses == int(words[1])
+        assert preset.dataset.startswith(words[0].rstrip("0123456789p")[:5])
+        assert preset.core == ("lstm" if "lstm" in words or words[0] in ("cifar10", "omniglot") else "rnn")
+        assert preset.routing == ("paper" if "paper" in words else "detached")
+        assert preset.policy == ("random" if "random" in words else "learned")
+        assert preset.glimpse_network == ("conv" if "conv" in words else "linear")
+
+
+def test_every_row_of_the_tables_has_fields_that_some_version_knows():
+    """Data sets come with versions of their own; what a row says of the network must fit this one."""
+    fields, of_the_data = describe(Config), {"dataset", "size", "pieces"}
+    for name, row in ROWS.items():
+        changes = {field: value for field, value in row.changes.items() if field not in of_the_data}
+        assert set(changes) <= set(fields), name
+        Config(preset=name, **changes)
+
+
+def test_the_listing_has_a_line_a_preset():
+    lines = listing().splitlines()
+    for name in PRESETS:
+        (line,) = (line for line in lines if line.split("  ")[0].strip() == name)
+        for figure in (ROWS[name].task, ROWS[name].paper, ROWS[name].tensorflow):
+            assert figure in line
 
 
 def test_every_field_belongs_to_one_group_and_is_described():

@@ -9,6 +9,7 @@ from checking import failures
 from ramnp import model as module
 from ramnp.config import ModelConfig
 from ramnp.core import RNN
+from ramnp.glimpse import GlimpseFeatures
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.heads import Baseline
 from ramnp.layers import Linear
@@ -68,6 +69,30 @@ def test_every_gradient(core, routing, scales, channels, glimpses, rollouts):
 @pytest.mark.parametrize(("squash", "hidden"), [("clip", 0), ("clip", 3), ("linear", 0), ("linear", 3)])
 def test_every_gradient_of_the_other_policies(squash, hidden):
     assert Case(module.NUMPY, squash=squash, policy_hidden=hidden, glimpses=3).wrong() == []
+
+
+OTHERS = [
+    {"glimpse_network": "conv"},
+    {"first_location": "learned"},
+    {"first_location": "learned", "policy_hidden": 3, "squash": "clip", "core": "lstm", "glimpse_network": "conv"},
+    {"first_location": "centre"},
+    {"policy": "random"},
+    {"policy": "centre", "core": "lstm"},
+]
+
+
+@pytest.fixture
+def few_filters(monkeypatch):
+    """So few that every weight can be perturbed."""
+    monkeypatch.setattr(GlimpseFeatures, "filters", (2, 3))
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+@pytest.mark.parametrize("routing", ["paper", "detached"])
+@pytest.mark.parametrize(("glimpses", "channels"), [(1, 3), (3, 1)])
+@pytest.mark.usefixtures("few_filters")
+def test_every_gradient_of_the_other_networks(backend, options, routing, glimpses, channels):
+    assert Case(backend, routing, channels=channels, glimpses=glimpses, **options).wrong() == []
 
 
 def test_every_gradient_on_every_backend(backend):
@@ -138,6 +163,73 @@ def test_one_glimpse_trains_neither_policy_nor_baseline():
     case = Case(module.NUMPY, glimpses=1)
     for name, norm in case.norms().items():
         assert (norm == 0) == name.startswith(("policy", "baseline", "core.W_hh"))  # h_0 = 0
+
+
+def test_a_learned_first_location_is_trained_by_reinforce_alone():
+    case = Case(module.NUMPY, "detached", first_location="learned")
+    case.backward(weight=0.0)
+    assert not case.parameters.gradient("policy.first").any()
+    case.backward(weight=1.0)
+    assert case.parameters.gradient("policy.first").all()
+
+
+def test_a_learned_first_location_is_sampled_around_its_mean(rng):
+    case = Case(module.NUMPY, first_location="learned", glimpses=2)
+    first = case.parameters["policy.first"]
+    rollout = case.model.forward(case.canvas, case.model.draw(rng, IMAGES, deterministic=True))
+    np.testing.assert_allclose(rollout.locations[0], np.tile(np.tanh(first), (IMAGES, 1)))
+    noise = case.model.draw(rng, IMAGES)
+    samples = case.model.forward(case.canvas, noise).samples[0]
+    np.testing.assert_allclose(samples, np.tanh(first) + 0.3 * noise[0])
+
+
+def test_a_first_location_not_summed_over_rows_is_caught(monkeypatch):
+    def mean_for_sum(self, dmu, mu):
+        self.dfirst += self._squash_backward(dmu, mu).mean(axis=0)
+
+    monkeypatch.setattr(GaussianPolicy, "backward_first", mean_for_sum)
+    assert Case(module.NUMPY, first_location="learned").wrong() == ["policy.first"]
+
+
+def test_a_first_location_without_its_squash_is_caught(monkeypatch):
+    def unsquashed(self, dmu, mu):
+        self.dfirst += dmu.sum(axis=0)
+
+    monkeypatch.setattr(GaussianPolicy, "backward_first", unsquashed)
+    assert Case(module.NUMPY, first_location="learned").wrong() == ["policy.first"]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_where_the_controls_and_the_centre_look(rng, deterministic):
+    def locations(**options):
+        case = Case(module.NUMPY, glimpses=4, **options)
+        randomness = case.model.draw(rng, 2 * IMAGES, deterministic)
+        return case.model.forward(case.canvas, randomness).locations, randomness
+
+    at_centre, _ = locations(policy="centre")
+    assert not at_centre.any()
+    anywhere, given = locations(policy="random")
+    np.testing.assert_array_equal(anywhere, given)
+    assert len(np.unique(given)) == given.size
+    assert np.abs(given).max() <= 1
+    from_centre, _ = locations(first_location="centre")
+    assert not from_centre[0].any()
+    assert from_centre[1:].all()
+
+
+@pytest.mark.parametrize("policy", ["random", "centre"])
+def test_a_control_has_neither_policy_nor_baseline_to_train(policy):
+    model = RecurrentAttentionModel(ModelConfig(policy=policy), (28, 28, 1), 10)
+    assert list(model.parameters.spans()) == ["glimpse", "core", "action"]
+    assert model.terms == ("action",)
+
+
+def test_the_first_location_of_a_uniform_policy_is_that_of_the_random_control(rng):
+    learned, control = (
+        RecurrentAttentionModel(ModelConfig(**SMALL, policy=policy), (9, 7, 1), 4) for policy in ("learned", "random")
+    )
+    first, other = (model.draw(np.random.default_rng(5), 3)[0] for model in (learned, control))
+    np.testing.assert_array_equal(first, other)
 
 
 def leak(self, db, cache, input_gradient=False):

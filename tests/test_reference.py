@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from ramnp.config import LearningConfig, ModelConfig
+from ramnp.convolution import Conv2D
 from ramnp.layers import Linear
 from ramnp.model import RecurrentAttentionModel
+from ramnp.models import build
 from ramnp.optim import SGD, Adam, clip_gradients
 from ramnp.parameters import Parameters
 
@@ -25,9 +27,9 @@ class Episode:
     """What the reference computed, with the graph that leads there."""
 
     log_p: Any  # (R, A)
-    mu: Any  # (T - 1, R, 2)
-    baseline: Any  # (T - 1, R)
-    log_pi: Any  # (T - 1, R)
+    mu: Any  # (S, R, 2)
+    baseline: Any  # (S, R)
+    log_pi: Any  # (S, R)
 
 
 def sense(image, location, patch, scales):
@@ -44,8 +46,29 @@ def sense(image, location, patch, scales):
     return torch.cat(seen)
 
 
-def play(p, config, images, first, samples, routing):
-    """Look T times at images (R, C, H, W), from `first` (R, 2) and then from the samples (T - 1, R, 2).
+def convolve(p, name, x, **options):
+    """A convolution of maps (R, C, H, W) with weights kept as (k k C, F)."""
+    w, b = p[name + ".W"], p[name + ".b"]
+    k = math.isqrt(len(w) // x.shape[1])
+    kernel = w.reshape(k, k, x.shape[1], len(b)).permute(3, 2, 0, 1)
+    return torch.nn.functional.conv2d(x, kernel, b, **options).relu()
+
+
+def flat(x):
+    """Maps (R, C, H, W) as rows in the order (row, column, channel)."""
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def features(p, rho, config, channels):
+    """What the convolutional glimpse network makes of rho, K patches of `channels` colours."""
+    side = config.patch
+    image = rho.reshape(len(rho), config.scales, side, side, channels).permute(0, 1, 4, 2, 3).flatten(1, 2)
+    pooled = torch.nn.functional.avg_pool2d(convolve(p, "glimpse.features.first", image, padding=1), 2)
+    return flat(convolve(p, "glimpse.features.second", pooled, padding=1))
+
+
+def play(p, config, images, given, samples, routing):
+    """Look T times at images (R, C, H, W), from the given locations (T - S, R, 2) and then the samples (S, R, 2).
 
     p holds the parameters by name. The samples are constants.
     """
@@ -56,9 +79,21 @@ def play(p, config, images, first, samples, routing):
     h = c = torch.zeros(len(images), config.units, dtype=torch.float64)
     mus, baselines, log_pis = [], [], []
     for t in range(config.glimpses):
-        location = first if t == 0 else samples[t - 1].clamp(-1, 1)
+        s = t - len(given)
+        if s >= 0:
+            baselines.append(linear("baseline", h.detach())[:, 0])
+            x = h.detach() if routing == "detached" else h
+            if config.policy_hidden:
+                x = linear("policy.hidden", x).relu()
+            mu = linear("policy.mean", x) if t > 0 else p["policy.first"].expand(len(images), 2)
+            mu = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash](mu)
+            mus.append(mu)
+            log_pis.append(torch.distributions.Normal(mu, config.std).log_prob(samples[s]).sum(dim=1))
+        location = given[t] if s < 0 else samples[s].clamp(-1, 1)
         looks = zip(images, location, strict=True)
         rho = torch.stack([sense(image, where, config.patch, config.scales) for image, where in looks])
+        if config.glimpse_network == "conv":
+            rho = features(p, rho, config, images.shape[1])
         h_g = linear("glimpse.what", rho).relu()
         h_l = linear("glimpse.where", location).relu()
         g = linear("glimpse.mix", torch.cat([h_g, h_l], dim=1)).relu()
@@ -69,15 +104,6 @@ def play(p, config, images, first, samples, routing):
             z_i, z_f, z_o, z_u = z.chunk(4, dim=1)
             c = z_f.sigmoid() * c + z_i.sigmoid() * z_u.tanh()
             h = z_o.sigmoid() * c.tanh()
-        if t + 1 < config.glimpses:
-            baselines.append(linear("baseline", h.detach())[:, 0])
-            x = h.detach() if routing == "detached" else h
-            if config.policy_hidden:
-                x = linear("policy.hidden", x).relu()
-            mu = linear("policy.mean", x)
-            mu = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash](mu)
-            mus.append(mu)
-            log_pis.append(torch.distributions.Normal(mu, config.std).log_prob(samples[t]).sum(dim=1))
     log_p = linear("action", h).log_softmax(dim=1)
     return Episode(log_p, *(torch.stack(steps) if steps else None for steps in (mus, baselines, log_pis)))
 
@@ -106,18 +132,38 @@ def close(ours, theirs):
 )
 def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpses):
     rng = np.random.default_rng([glimpses, policy_hidden, *f"{core} {routing} {squash}".encode()])
+    options = {"core": core, "squash": squash, "policy_hidden": policy_hidden, "glimpses": glimpses}
+    compare_model(rng, routing, patch=int(rng.choice([2, 3])), **options)
+
+
+@pytest.mark.parametrize("routing", ["detached", "paper"])
+@pytest.mark.parametrize("glimpses", [1, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"glimpse_network": "conv"},
+        {"first_location": "learned"},
+        {"first_location": "learned", "squash": "clip", "policy_hidden": 5, "core": "lstm"},
+        {"first_location": "centre"},
+        {"policy": "random", "core": "lstm"},
+        {"policy": "centre", "glimpse_network": "conv"},
+    ],
+    ids=str,
+)
+def test_the_other_models_agree_with_pytorch(routing, glimpses, options):
+    rng = np.random.default_rng([glimpses, *f"{routing} {options}".encode()])
+    compare_model(rng, routing, patch=4, glimpses=glimpses, **options)
+
+
+def compare_model(rng, routing, **options):
     config = ModelConfig(
-        glimpses=glimpses,
-        patch=int(rng.choice([2, 3])),
+        **options,
         scales=int(rng.choice([1, 3])),
-        core=core,
         units=7,
         what_units=6,
         where_units=4,
         glimpse_units=8,
         std=float(rng.uniform(0.1, 0.6)),
-        squash=squash,
-        policy_hidden=policy_hidden,
         dtype="float64",
     )
     count, rollouts, channels = 4, int(rng.choice([1, 2])), int(rng.choice([1, 3]))
@@ -135,22 +181,67 @@ def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpse
     p = {name: torch.tensor(model.parameters[name], requires_grad=True) for name in model.parameters}
     pixels = torch.tensor(images / 255).permute(0, 3, 1, 2).repeat(rollouts, 1, 1, 1)
     noise, samples = torch.tensor(randomness), torch.tensor(rollout.samples)
-    episode = play(p, config, pixels, noise[0], samples, routing)
+    sampled = len(rollout.samples)
+    given = noise[: config.glimpses - sampled]
+    episode = play(p, config, pixels, given, samples, routing)
     expected = losses(episode, torch.tensor(labels).repeat(rollouts), policy_weight)
     sum(expected[:3]).backward()
 
     close(rollout.log_p, episode.log_p)
-    if glimpses > 1:
+    assert sampled == (0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned"))
+    if sampled:
         close(rollout.mu, episode.mu)
         close(rollout.baseline, episode.baseline)
-        close(rollout.samples, episode.mu + config.std * noise[1:])
-    for ours, theirs in zip((loss.action, loss.policy, loss.baseline, loss.reward), expected, strict=True):
+        close(rollout.samples, episode.mu + config.std * noise[len(given) :])
+    for ours, theirs in zip((*loss.terms.values(), loss.reward), expected, strict=True):
         close(ours, theirs)
     for name, parameter in p.items():
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         np.testing.assert_allclose(
             model.parameters.gradient(name), gradient.numpy(), rtol=1e-9, atol=1e-12, err_msg=name
         )
+
+
+@pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 1, 1), (3, 2, 0), (2, 5, 1)])
+def test_convolution_agrees_with_pytorch(channels, stride, padding):
+    rng = np.random.default_rng([channels, stride, padding])
+    layer = Conv2D(channels, 4, 3, rng, stride, padding, dtype="float64")
+    x = rng.standard_normal((2, *rng.integers(5, 12, 2), channels))
+    y, cache = layer.forward(x)
+    y = np.maximum(y, 0)
+    p = {"." + name: torch.tensor(getattr(layer, name), requires_grad=True) for name in ("W", "b")}
+    pixels = torch.tensor(x, requires_grad=True)
+    expected = convolve(p, "", pixels.permute(0, 3, 1, 2), stride=stride, padding=padding).permute(0, 2, 3, 1)
+    close(y, expected)
+    dy = rng.standard_normal(y.shape)
+    (expected * torch.tensor(dy)).sum().backward()
+    close(layer.backward(dy * (y > 0), cache), pixels.grad)
+    close(layer.dW, p[".W"].grad)
+    close(layer.db, p[".b"].grad)
+
+
+@pytest.mark.parametrize("name", ["fc", "cnn"])
+def test_comparison_models_agree_with_pytorch(name):
+    rng = np.random.default_rng(len(name))
+    model = build(ModelConfig(model=name, fc_units=6, dtype="float64"), (20, 15, 3), CLASSES)
+    model.parameters.values += rng.normal(0, 0.1, model.parameters.size)
+    images, labels = rng.integers(0, 256, (4, 20, 15, 3), dtype=np.uint8), rng.integers(0, CLASSES, 4)
+    outcome = model.forward(model.canvas(images), model.draw(rng, 4))
+    loss = model.backward(outcome, labels, "detached", 1.0)
+    p = {each: torch.tensor(model.parameters[each], requires_grad=True) for each in model.parameters}
+    x = torch.tensor(images / 255)
+    if name == "cnn":
+        h = flat(convolve(p, "hidden.first", x.permute(0, 3, 1, 2), stride=5))
+    else:
+        h = (x.flatten(1) @ p["hidden.first.W"] + p["hidden.first.b"]).relu()
+    h = (h @ p["hidden.second.W"] + p["hidden.second.b"]).relu()
+    log_p = (h @ p["action.W"] + p["action.b"]).log_softmax(dim=1)
+    expected = torch.nn.functional.nll_loss(log_p, torch.tensor(labels))
+    expected.backward()
+    close(outcome.log_p, log_p)
+    close(loss.terms["action"], expected)
+    for each, parameter in p.items():
+        np.testing.assert_allclose(model.parameters.gradient(each), parameter.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

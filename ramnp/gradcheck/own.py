@@ -1,5 +1,6 @@
 """The checks of every part of ramnp itself, on any backend."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,14 +9,16 @@ import numpy as np
 from ramnp import layers, reinforce
 from ramnp.backend import Array, Backend
 from ramnp.config import ModelConfig
+from ramnp.convolution import Conv2D, average_pool, average_pool_backward
 from ramnp.core import CORES
-from ramnp.glimpse import GlimpseNetwork
+from ramnp.glimpse import GLIMPSES
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.heads import ActionNetwork, Baseline
 from ramnp.layers import Linear
 from ramnp.model import RecurrentAttentionModel
+from ramnp.models import build
 from ramnp.parameters import Part
 from ramnp.policy import SQUASHES, GaussianPolicy
 
@@ -89,14 +92,30 @@ def cross_entropy(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
     yield of_function(loss, x, "logits", gradient, xp)
 
 
-def glimpse(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-    for rows in (1, 7):
-        part = GlimpseNetwork(6, 4, 3, 5, rng, backend.xp, np.float64)
-        inputs = {
-            "rho": backend.asarray(rng.random((rows, 6))),
-            "location": backend.asarray(rng.uniform(-1, 1, (rows, 2))),
-        }
-        yield of_part(part, part.forward, part.backward, inputs)
+def convolution(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    for side, channels, kernel, stride, padding in ((4, 2, 3, 1, 1), (7, 1, 3, 2, 0), (9, 1, 3, 4, 0)):
+        part = Conv2D(channels, 3, kernel, rng, stride, padding, xp=backend.xp, dtype=np.float64)
+        x = backend.asarray(rng.standard_normal((2, side, side + 1, channels)))
+        yield of_part(part, part.forward, part.backward, {"x": x})
+
+
+def pool(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    x, xp = backend.asarray(rng.standard_normal((2, 4, 6, 2))), backend.xp
+    backward = lambda dy: average_pool_backward(dy, xp)  # noqa: E731
+    yield of_function(lambda: average_pool(x, xp=xp), x, "x", backward, xp)
+
+
+def glimpse(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        for rows, shape in ((1, (1, 2, 2, 3)), (7, (2, 2, 2, 1))):
+            part = GLIMPSES[name](shape, 4, 3, 5, rng, backend.xp, np.float64)
+            inputs = {
+                "rho": backend.asarray(rng.random((rows, math.prod(shape)))),
+                "location": backend.asarray(rng.uniform(-1, 1, (rows, 2))),
+            }
+            yield of_part(part, part.forward, part.backward, inputs)
+
+    return checks
 
 
 def core(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
@@ -116,6 +135,19 @@ def policy(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
             part.mean.W *= 10  # the policy starts near the centre; here its squash is to matter
             h = backend.asarray(rng.standard_normal((5, 4)))
             yield of_part(part, part.forward, part.backward, {"h": h})
+
+
+def first_location(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    for squash in SQUASHES:
+        part = GaussianPolicy(4, 0.3, rng, squash, 0, backend.xp, np.float64, learns_first=True)
+        part.first += backend.asarray(np.array([0.4, -0.3]))
+        mu = lambda part=part: part.forward_first(backend.xp.empty((5, 2), dtype=np.float64))  # noqa: E731
+
+        def backward(dmu: Array, part: GaussianPolicy = part, mu: Callable[[], Array] = mu) -> Array:
+            part.backward_first(dmu, mu())
+            return part.dfirst
+
+        yield of_function(mu, part.first, "first", backward, backend.xp)
 
 
 def log_prob(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
@@ -151,10 +183,10 @@ def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
 
 def model(routing: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-        for name, scales, channels, rollouts in (("rnn", 1, 1, 2), ("lstm", 2, 3, 1)):
+        for name, scales, channels, rollouts, first in (("rnn", 1, 1, 2, "uniform"), ("lstm", 2, 3, 1, "learned")):
             config = ModelConfig(
-                core=name, scales=scales, glimpses=3, patch=2, units=5, what_units=4, where_units=3,
-                glimpse_units=4, std=0.3, policy_hidden=3 if name == "lstm" else 0, dtype="float64",
+                core=name, scales=scales, glimpses=3, patch=2, units=5, what_units=4, where_units=3, glimpse_units=4,
+                std=0.3, policy_hidden=6 if name == "lstm" else 0, first_location=first, dtype="float64",
             )  # fmt: skip
             made = RecurrentAttentionModel(config, (9, 7, channels), 4, backend, seed=1)
             made.parameters.values += backend.asarray(0.2 * rng.standard_normal(made.parameters.size))
@@ -176,6 +208,24 @@ def of_model(made: RecurrentAttentionModel, canvas: Any, labels: Array, randomne
     return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, routing, 0.7), arrays)
 
 
+def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        for channels in (1, 3):
+            made = build(ModelConfig(model=name, fc_units=4, dtype="float64"), (15, 11, channels), 4, backend)
+            made.parameters.values += backend.asarray(0.2 * rng.standard_normal(made.parameters.size))
+            canvas, randomness = made.canvas(rng.random((3, 15, 11, channels))), made.draw(rng, 3)
+            labels = backend.asarray(rng.integers(0, 4, 3))
+            made.backward(made.forward(canvas, randomness), labels, "detached", 0.0)
+            arrays = {each: (made.parameters[each], made.parameters.gradient(each)) for each in made.parameters}
+
+            def loss(made: Any = made, canvas: Any = canvas, labels: Array = labels, noise: Any = randomness) -> float:
+                return float(layers.cross_entropy(made.forward(canvas, noise).log_p, labels, made.xp))
+
+            yield Subject(loss, arrays)
+
+    return checks
+
+
 PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = {
     "linear": linear,
     "relu": relu,
@@ -183,9 +233,12 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "sigmoid": sigmoid,
     "log-softmax": log_softmax,
     "cross-entropy": cross_entropy,
-    "glimpse": glimpse,
+    "convolution": convolution,
+    "average-pool": pool,
+    **{f"glimpse-{name}": glimpse(name) for name in GLIMPSES},
     **{name: core(name) for name in CORES},
     "policy": policy,
+    "first-location": first_location,
     "log-prob": log_prob,
     "action": heads,
     "baseline": baseline,
@@ -193,6 +246,8 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "baseline-loss": baseline_loss,
     "model-detached": model("detached"),
     "model-paper": model("paper"),
+    "fc": comparison("fc"),
+    "cnn": comparison("cnn"),
 }
 
 

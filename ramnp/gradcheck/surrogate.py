@@ -19,8 +19,8 @@ class Frozen:
     """What is constant to the estimator: copies from one rollout.
 
     Attributes:
-        samples: (T - 1, R, 2); decisions: ((T - 1) R, N) the states h_1..h_{T-1}; reward: (R,);
-        advantage: (T - 1, R); labels: (R,) tiled over the rollouts.
+        samples: (S, R, 2); decisions: (S, R, N) the states at which they were sampled; reward: (R,);
+        advantage: (S, R); labels: (R,) tiled over the rollouts.
     """
 
     samples: Array
@@ -36,7 +36,7 @@ def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array) -> F
     reward = rewards(rollout.log_p, labels)
     return Frozen(
         samples=rollout.samples.copy(),
-        decisions=flatten_time(rollout.h[:-1]).copy(),
+        decisions=model.decisions(rollout).copy(),
         reward=reward,
         advantage=reward - rollout.baseline,
         labels=labels,
@@ -53,11 +53,11 @@ def surrogate_loss(
 ) -> float:
     """The hybrid loss at the model's present parameters, with all else frozen."""
     rollout = model.forward(canvas, randomness, samples=frozen.samples)
-    shape = rollout.baseline.shape
-    mu = rollout.mu
+    mu, blind = rollout.mu, model.blind
     if routing == "detached":
-        mu = model.policy.forward(frozen.decisions)[0].reshape(mu.shape)
-    baseline = model.baseline.forward(frozen.decisions)[0].reshape(shape)
+        of_states, _ = model.policy.forward(flatten_time(frozen.decisions[blind:]))
+        mu = model.xp.concatenate([mu[:blind], of_states.reshape(mu[blind:].shape)])
+    baseline = model.baseline.forward(flatten_time(frozen.decisions))[0].reshape(rollout.baseline.shape)
     terms = loss_terms(
         rollout.log_p,
         frozen.labels,

@@ -1,0 +1,75 @@
+"""What the commands need of a model, be it recurrent attention or one of those it is compared with.
+
+Training, in the commands' words:
+
+    randomness = model.draw(rng, rows)                        all that is random
+    outcome = model.forward(canvas, randomness, out=storage)  log p and what `backward` needs
+    loss = model.backward(outcome, labels, ...)               into model.parameters.gradients
+
+A new model is a subclass, and a line in `models.py`.
+"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ramnp.backend import Array, Backend
+from ramnp.config import ModelConfig
+from ramnp.parameters import Parameters, Part
+from ramnp.sensor import Canvas, pad
+
+
+class Classifier(Part):
+    """A model that says of each image which of A classes it shows.
+
+    Args:
+        config: sizes and kinds of the parts.
+        image_shape: (H, W, C).
+        classes: A.
+        backend: where the arrays live.
+
+    Attributes:
+        parameters: all weights and their gradients, by name and as one vector each.
+        terms: names of the terms of its loss.
+        margin: width in pixels of the border of zeros that its canvases need.
+    """
+
+    parameters: Parameters
+    terms: ClassVar[tuple[str, ...]]
+    margin: int
+
+    def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+        super().__init__(backend.xp, np.dtype(config.dtype))
+        self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
+
+    def canvas(self, images: np.ndarray) -> Canvas:
+        """Host images (B, H, W, C) on the backend, with the border they need."""
+        return pad(self.backend.asarray(images), self.margin, self.xp)
+
+    def rollouts(self, wanted: int) -> int:
+        """M, the rollouts of each image, where `wanted` are asked for. A model without randomness has one."""
+        return wanted
+
+    def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
+        """The randomness of R rollouts, drawn on the host."""
+        raise NotImplementedError
+
+    def storage(self, rows: int) -> Any:
+        """Room for what `forward` computes of R rollouts; its method `arrays` gives it by part."""
+        raise NotImplementedError
+
+    def forward(self, canvas: Canvas, randomness: Array, *, out: Any = None) -> Any:
+        """The outcome for B images and R rollouts, row r about image r mod B; its `log_p` is (R, A)."""
+        raise NotImplementedError
+
+    def backward(self, outcome: Any, labels: Array, routing: str, policy_weight: float) -> Any:
+        """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
+        raise NotImplementedError
+
+    def predict(self, outcome: Any, images: int) -> Array:
+        """(B, A) class probabilities of an outcome, averaged over each image's M rollouts."""
+        return self.xp.exp(outcome.log_p).reshape(-1, images, self.classes).mean(axis=0)
+
+    def describe(self) -> list[str]:
+        """Lines for people on what the model sees of an image."""
+        raise NotImplementedError
