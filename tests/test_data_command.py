@@ -107,6 +107,12 @@ def test_fetch_of_what_is_there_tells_where(command, root):
     assert (code, out, err) == (0, f"{root / 'cifar10' / 'cifar-10-binary.tar.gz'}\n", "")
 
 
+def test_fetch_takes_the_extracted_folder_for_the_archive(command, root):
+    (root / "cifar10" / "cifar-10-binary.tar.gz").unlink()
+    write_cifar_folder(root / "cifar10")
+    assert command(data_command.main, "fetch", "cifar10") == (0, f"{root / 'cifar10' / cifar10.FOLDER}\n", "")
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [

@@ -108,10 +108,13 @@ class Cifar10(Task):
         extracted = self.place(config) / FOLDER
         return [extracted] if extracted.exists() else super().files(config)
 
+    def fetch(self, config: DataConfig) -> None:
+        if not self.files(config):
+            super().fetch(config)
+
     def load(self, config: DataConfig) -> DataSet:
         """CIFAR-10 with the last `validation` training images held out."""
-        if not self.files(config):
-            self.fetch(config)
+        self.fetch(config)
         (path,) = self.files(config)
         parts = read_folder(path) if path.is_dir() else read_archive(path)
         images = np.concatenate([parts[name].images for name in TRAIN])
