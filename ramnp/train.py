@@ -486,6 +486,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         training.fit()
         training.finish()
+    except OutputError as error:
+        raise OutputError(f"{error}, then go on with --resume {folder}") from error
     except KeyboardInterrupt:
         limit = f" --limit-batches {arguments.limit_batches}" if arguments.limit_batches else ""
         print(

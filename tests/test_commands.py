@@ -270,8 +270,7 @@ def test_help_lists_a_flag_for_every_field_of_the_configuration(command):
     assert (code, err) == (0, "")
     for name in describe(Config):
         assert re.search(rf"^  {flag(name)} ", out, re.MULTILINE), name
-    for name in PRESETS:
-        assert name in out
+    assert "--list-presets" in out
 
 
 def test_the_presets_can_be_listed(command, tmp_path, monkeypatch):
@@ -795,7 +794,7 @@ def test_a_file_the_system_refuses_to_write_ends_with_4(tmp_path):
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
-    assert_fails(process, 4, tmp_path / "run" / "checkpoint.npz", "--resume")
+    assert_fails(process, 4, tmp_path / "run" / "checkpoint.npz", "make room")
     assert os.listdir(tmp_path / "run") == ["config.json"]
 
 
@@ -863,7 +862,7 @@ def test_the_pictures_of_few_glimpses_can_be_drawn(tmp_path, monkeypatch, glimps
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_a_run_of_a_whole_image_model_has_the_same_files_but_for_its_picture(tmp_path, monkeypatch, model):
     monkeypatch.undo()
-    monkeypatch.setitem(DATASETS, "mnist", tiny_digits)
+    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
     folder = tmp_path / "run"
     assert train.main([*SMALL, *TINY, "--model", model, "--epochs", "1", "--quiet", "--out", str(folder)]) == 0
     assert sorted(os.listdir(folder)) == sorted({*FILES, "answers.png"} - {"glimpses.png"})
@@ -923,14 +922,14 @@ def test_the_places_of_the_first_glimpse_are_laid_out_as_the_image_is(command, r
         return rollout
 
     monkeypatch.setattr(RecurrentAttentionModel, "forward", forward)
-    monkeypatch.setitem(DATASETS, "mnist", zeros)
+    monkeypatch.setitem(DATASETS, "mnist", SimpleNamespace(load=zeros))
     told = json.loads(command(evaluate.main, run_folder, "--first-locations", "--json")[1])["first_locations"]
     assert told == {"error": [[100, 0, 0], [0, 0, 0], [0, 0, 0]], "same_answer": 0}
 
 
-def zeros(validation):
+def zeros(config):
     """As `tiny_digits`, but every label is 0."""
-    digits = tiny_digits(validation)
+    digits = tiny_digits(config)
     return dataclasses.replace(digits, test=Split(digits.test.images, 0 * digits.test.labels))
 
 

@@ -391,9 +391,11 @@ class ClassPart:
         order = SIZE_ORDER.get(part, ())
         for name, value in self.problem.parameters.items():
             pool |= dict.fromkeys(SYNONYMS.get(name, (name,)), value)
+        if "D" in shape:
+            pool["sensor_shape"] = (1, 1, 1, shape["D"])  # as our own glimpse network has it: K, g, g, C
         sizes = {size: shape[size] for size in order if size in shape}
         signature = inspect.signature(cls)
-        keywords, left = {}, list(sizes)
+        keywords, left = {}, [size for size in sizes if size != "D" or "sensor_shape" not in signature.parameters]
         for p in signature.parameters.values():
             size = next((s for s in left if p.name in SIZE_NAMES.get(s, ())), None)
             if size:
