@@ -382,13 +382,16 @@ def git_revision() -> str | None:
     if not (here.parent / ".git").exists():
         return None
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        revision, changes = (
+            # Without optional locks git only reads: a run must leave nothing behind in somebody's repository.
+            subprocess.run(
+                ["git", "--no-optional-locks", *command], cwd=here, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()
+    return revision + ("-dirty" if changes else "")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
