@@ -38,10 +38,7 @@ def add_config_flags(parser: Parser) -> None:
     """
     start = parser.add_argument_group("where to start from")
     start.add_argument(
-        "--preset",
-        choices=list(PRESETS),
-        metavar="NAME",
-        help=f"a row of the published tables, see --list-presets ({DEFAULT})",
+        "--preset", choices=list(PRESETS), metavar="NAME", help=f"a row of the tables: {', '.join(PRESETS)} ({DEFAULT})"
     )
     start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
     default = PRESETS[DEFAULT]

@@ -12,7 +12,6 @@ A convolutional glimpse network puts features f(rho) in the place of rho (not in
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ class GlimpseNetwork(Part):
     """The linear glimpse network.
 
     Args:
-        sensor_size: D, values in one glimpse.
+        sensor_shape: of one glimpse, (K, g, g, C); D is its product.
         what_units, where_units: width of h_g and of h_l.
         units: G, width of g_t.
     """
@@ -37,7 +36,7 @@ class GlimpseNetwork(Part):
 
     def __init__(
         self,
-        sensor_size: int,
+        sensor_shape: tuple[int, ...],
         what_units: int,
         where_units: int,
         units: int,
@@ -46,7 +45,7 @@ class GlimpseNetwork(Part):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(xp, dtype)
-        self.what = Linear(sensor_size, what_units, rng, RELU_GAIN, xp, dtype)
+        self.what = Linear(math.prod(sensor_shape), what_units, rng, RELU_GAIN, xp, dtype)
         self.where = Linear(2, where_units, rng, RELU_GAIN, xp, dtype)
         self.mix = Linear(what_units + where_units, units, rng, RELU_GAIN, xp, dtype)
         self.what_units, self.where_units, self.units = what_units, where_units, units
@@ -182,7 +181,7 @@ class ConvGlimpseNetwork(GlimpseNetwork):
         dtype: Any = np.float32,
     ) -> None:
         self.features = GlimpseFeatures(sensor_shape, rng, xp, dtype)
-        super().__init__(self.features.size, what_units, where_units, units, rng, xp, dtype)
+        super().__init__((self.features.size,), what_units, where_units, units, rng, xp, dtype)
 
     def buffers(self, *leading: int) -> tuple[Array, ...]:
         """Room for the features and for what the linear network computes of them."""
@@ -207,8 +206,4 @@ class ConvGlimpseNetwork(GlimpseNetwork):
         return (drho, dlocation) if input_gradient else (None, None)
 
 
-# Made from the shape of a glimpse, (K, g, g, C), and what else a GlimpseNetwork takes.
-GLIMPSES: dict[str, Callable[..., GlimpseNetwork]] = {
-    "linear": lambda sensor_shape, *rest: GlimpseNetwork(math.prod(sensor_shape), *rest),
-    "conv": ConvGlimpseNetwork,
-}
+GLIMPSES: dict[str, type[GlimpseNetwork]] = {"linear": GlimpseNetwork, "conv": ConvGlimpseNetwork}

@@ -265,6 +265,8 @@ def test_help_lists_a_flag_for_every_field_of_the_configuration(command):
     assert (code, err) == (0, "")
     for name in describe(Config):
         assert re.search(rf"^  {flag(name)} ", out, re.MULTILINE), name
+    for name in PRESETS:
+        assert name in out
 
 
 def test_the_presets_can_be_listed(command, tmp_path, monkeypatch):
