@@ -22,9 +22,8 @@ from ramnp.backend import NUMPY, Array, Backend
 from ramnp.classifier import Classifier
 from ramnp.config import ModelConfig
 from ramnp.convolution import Conv2D
-from ramnp.glimpse import RELU_GAIN
 from ramnp.heads import ActionNetwork
-from ramnp.layers import Linear, cross_entropy, cross_entropy_backward, log_softmax, relu, relu_backward
+from ramnp.layers import RELU_GAIN, Linear, cross_entropy, cross_entropy_backward, log_softmax, relu, relu_backward
 from ramnp.parameters import Parameters, Part
 from ramnp.reinforce import rewards
 from ramnp.sensor import Canvas

@@ -19,10 +19,8 @@ import numpy as np
 from ramnp.backend import Array
 from ramnp.convolution import Conv2D, average_pool, average_pool_backward
 from ramnp.errors import UsageError
-from ramnp.layers import Linear, relu, relu_backward
+from ramnp.layers import RELU_GAIN, Linear, relu, relu_backward
 from ramnp.parameters import Part
-
-RELU_GAIN = np.sqrt(2)  # keeps the size of activations through a ReLU (He et al. 2015)
 
 
 class GlimpseNetwork(Part):

@@ -15,6 +15,8 @@ import numpy as np
 from ramnp.backend import Array
 from ramnp.parameters import Part
 
+RELU_GAIN = np.sqrt(2)  # of a `Linear` before a ReLU: keeps the size of activations (He et al. 2015)
+
 
 class Linear(Part):
     """y = x W + b, with x (rows, n_in), W (n_in, n_out), b (n_out,).
