@@ -1,0 +1,63 @@
+"""Every preset trains for a moment through the command line, on NumPy and on the strict stand-in for CuPy."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import strict_cupy
+from conftest import STRICT
+
+from ramnp import evaluate, train, visualize
+from ramnp.backend import NUMPY
+from ramnp.data import DATASETS
+from ramnp.data.generate import Scene
+from ramnp.data.source import DataSet, Split, hold_out
+from ramnp.presets import PRESETS
+
+SHAPES = {"cifar10": (32, 32, 3), "omniglot": (105, 105, 1)}
+
+
+def tiny(config):
+    """Random images of the shape that the task has, and composed as it composes them."""
+    rng = np.random.default_rng(0)
+    shape = SHAPES.get(config.dataset, (28, 28, 1))
+    splits = [Split(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)) for n in (12, 4)]
+    scene = None
+    if config.dataset in ("translated-mnist", "cluttered-mnist"):
+        scene = Scene(config.size, config.pieces if config.dataset == "cluttered-mnist" else 0, config.piece_side)
+    return DataSet(config.dataset, 10, *hold_out(splits[0], config.validation), splits[1], scene=scene)
+
+
+@pytest.fixture
+def trained(monkeypatch, tmp_path):
+    """Train one epoch of a preset on a backend; return the parameters."""
+    for name in DATASETS:
+        monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=tiny))
+    monkeypatch.setattr(visualize, "plot_curves", lambda *args: None)
+    monkeypatch.setattr(visualize, "plot_images", lambda model, source, folder: folder / "picture.png")
+
+    def run(preset, backend):
+        monkeypatch.setattr(train, "get_backend", lambda name: backend)
+        folder = tmp_path / backend.name
+        sizes = ("--batch-size", "4", "--validation", "4", "--epochs", "1")
+        assert train.main(["--preset", preset, *sizes, "--quiet", "--out", str(folder)]) == 0
+        assert json.loads((folder / "result.json").read_text())["preset"] == preset
+        monkeypatch.setattr(evaluate, "get_backend", lambda name: backend)
+        assert evaluate.main([str(folder), "--json"]) == 0
+        with np.load(folder / "checkpoint.npz") as file:
+            return {name: file[name] for name in file.files if name.startswith("parameter/")}
+
+    return run
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_trains_on_both_backends_to_the_same_bits(trained, preset):
+    numpy = trained(preset, NUMPY)
+    uploads = strict_cupy.counts.uploads
+    strict = trained(preset, STRICT)
+    assert strict_cupy.counts.uploads > uploads
+    assert numpy.keys() == strict.keys()
+    for name, value in numpy.items():
+        np.testing.assert_array_equal(value, strict[name], err_msg=name)
+        assert np.isfinite(value).all()
