@@ -42,6 +42,12 @@ class Classifier(Part):
         super().__init__(backend.xp, np.dtype(config.dtype))
         self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
 
+    def replica(self) -> "Classifier":
+        """A model with these very weights, and gradients of its own: another thread can use it at the same time."""
+        twin = type(self)(self.config, self.image_shape, self.classes, self.backend)
+        twin.parameters.share(twin, self.parameters.values)
+        return twin
+
     def canvas(self, images: np.ndarray) -> Canvas:
         """Host images (B, H, W, C) on the backend, with the border they need."""
         return pad(self.backend.asarray(images), self.margin, self.xp)

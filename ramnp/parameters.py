@@ -68,6 +68,12 @@ class Parameters:
             setattr(owner, name, self[dotted])
             setattr(owner, "d" + name, self.gradient(dotted))
 
+    def share(self, part: Part, values: Array) -> None:
+        """Let `part`, whose parameters these are, use `values` (P,) of another one like it in place of its own."""
+        self.values = values
+        for dotted, owner, name in part.walk():
+            setattr(owner, name, self[dotted])
+
     @property
     def size(self) -> int:
         """P, the number of parameters."""

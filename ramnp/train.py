@@ -27,11 +27,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import ramnp
@@ -55,12 +57,22 @@ VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final f
 ORDER, LOCATIONS = 1, 2
 
 
+# NaN and infinity are looked for by `Trainer.finite`; a warning for each would say less.
+quiet_overflow = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 class Trainer:
     """The model and the optimizer, and one training step.
+
+    On the CPU a batch can be shared by several threads, each with a replica of the model: the same weights, gradients
+    of its own. Two threads with a matrix product each keep two cores busier than one product on both.
 
     Attributes:
         totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
             in total. They stay on the backend until `means` fetches them.
+
+    Raises:
+        UsageError: the threads cannot share a batch evenly.
     """
 
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
@@ -68,7 +80,12 @@ class Trainer:
         self.model = build(config, image_shape, classes, backend, config.seed)
         self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
         self.rollouts = self.model.rollouts(config.rollouts)
-        self.storage = self.model.storage(config.batch_size * self.rollouts)
+        self.workers = config.workers if backend.xp is np else 1
+        if config.batch_size % self.workers:
+            raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
+        self.replicas = [self.model, *(self.model.replica() for _ in range(self.workers - 1))]
+        self.storages = [each.storage(config.batch_size // self.workers * self.rollouts) for each in self.replicas]
+        self.pool = ThreadPoolExecutor(self.workers)
         self.spans = self.model.parameters.spans()
         self.reset()
 
@@ -77,22 +94,46 @@ class Trainer:
         self.steps = 0
         self.totals: Array = self.xp.zeros(len(self.model.terms) + 1 + len(self.spans) + 1, dtype=np.float64)
 
-    # NaN and infinity are looked for by `finite`; a warning for each would say less.
-    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    @quiet_overflow
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
         """Forward, backward, update: one batch, and nothing brought to the host."""
         config, parameters = self.config, self.model.parameters
-        parameters.gradients.fill(0)
-        rollout = self.model.forward(canvas, randomness, out=self.storage)
-        loss = self.model.backward(rollout, labels, config.routing, config.policy_weight)
+        if self.workers == 1:
+            losses = [self.share(0, canvas, labels, randomness)]
+        else:
+            losses = list(
+                self.pool.map(
+                    self.share, range(self.workers), *zip(*self.split(canvas, labels, randomness), strict=True)
+                )
+            )
+            for replica in self.replicas[1:]:
+                parameters.gradients += replica.parameters.gradients
+            parameters.gradients /= self.workers  # the loss is a mean over the batch
         squares = [self.xp.dot(parameters.gradients[span], parameters.gradients[span]) for span in self.spans.values()]
         norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
         self.optimizer.step(lr)
-        terms = [loss.terms[term] for term in self.model.terms]
-        self.totals += self.xp.concatenate([self.xp.stack([*terms, loss.reward]), norms])
+        of_shares = [self.xp.stack([*(loss.terms[term] for term in self.model.terms), loss.reward]) for loss in losses]
+        self.totals += self.xp.concatenate([sum(of_shares) / self.workers, norms])
         self.steps += 1
+
+    @quiet_overflow
+    def share(self, worker: int, canvas: Canvas, labels: Array, randomness: Array) -> Any:
+        """Forward and backward of one worker's share of a batch, into its replica's gradients; return the loss."""
+        model = self.replicas[worker]
+        model.parameters.gradients.fill(0)
+        outcome = model.forward(canvas, randomness, out=self.storages[worker])
+        return model.backward(outcome, labels, self.config.routing, self.config.policy_weight)
+
+    def split(self, canvas: Canvas, labels: Array, randomness: Array) -> Iterator[tuple[Canvas, Array, Array]]:
+        """The workers' shares of a batch of B images, and of the randomness (T, M B, 2) of their M rollouts."""
+        images = len(labels) // self.workers
+        by_image = randomness.reshape(len(randomness), -1, len(labels), 2)
+        for start in range(0, len(labels), images):
+            share = slice(start, start + images)
+            rows = by_image[:, :, share].reshape(len(randomness), -1, 2)
+            yield Canvas(canvas.pixels[share], canvas.margin), labels[share], rows
 
     def means(self) -> dict[str, Any]:
         """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
@@ -346,13 +387,14 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
         shape = "x".join(map(str, parameters[name].shape))
         print(f"{name:<22}{shape:>14}{parameters[name].size:>12,}")
     print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
-    print(f"\n{'kept per step':<22}{'shape':>22}")
+    each = f" by each of {trainer.workers} workers" if trainer.workers > 1 else ""
+    print(f"\n{'kept per step' + each:<22}{'shape':>22}")
     size = 2 * parameters.values.nbytes
     size += sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
-    for part, arrays in trainer.storage.arrays().items():
+    for part, arrays in trainer.storages[0].arrays().items():
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
-            size += array.nbytes
+            size += array.nbytes * trainer.workers
     print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
     canvas, labels = next(dataset.source("train", backend, model.margin).batches(config.batch_size))
     trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
@@ -360,6 +402,11 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     if not trainer.finite():
         raise DivergenceError(f"the first batch gives a loss that is not finite ({loss})")
     print(f"one batch: loss {loss} (a guess costs {math.log(dataset.classes):.4f})")
+
+
+def default_workers(config: Config) -> int:
+    """Threads for a run that does not say how many: a core each, up to 4, as far as they share a batch evenly."""
+    return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
 def provenance() -> dict[str, Any]:
@@ -456,6 +503,10 @@ def build_parser() -> Parser:
     group = parser.add_argument_group("this run")
     group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
     group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)")
+    group.add_argument(
+        "--workers", type=int, metavar="N", default=argparse.SUPPRESS,
+        help="threads that share each batch on the CPU; the same number gives the same bits (the cores, up to 4)",
+    )  # fmt: skip
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
     group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
@@ -474,6 +525,8 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
     backend = get_backend(arguments.backend)
+    if arguments.resume is None and arguments.config is None and "workers" not in arguments:
+        config = dataclasses.replace(config, workers=default_workers(config))
     dataset = data.load(config)
     if config.batch_size > len(dataset.train):
         raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
@@ -487,8 +540,10 @@ def main(argv: list[str] | None = None) -> int:
     else:
         training.start()
     try:
-        training.fit()
-        training.finish()
+        # One thread a product where the batch is shared already: threads of both kinds would wait for each other.
+        with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
+            training.fit()
+            training.finish()
     except OutputError as error:
         raise OutputError(f"{error}, then go on with --resume {folder}") from error
     except KeyboardInterrupt:

@@ -40,7 +40,7 @@ def trained(monkeypatch, tmp_path):
     def run(preset, backend):
         monkeypatch.setattr(train, "get_backend", lambda name: backend)
         folder = tmp_path / backend.name
-        sizes = ("--batch-size", "4", "--validation", "4", "--epochs", "1")
+        sizes = ("--workers", "1", "--batch-size", "4", "--validation", "4", "--epochs", "1")
         assert train.main(["--preset", preset, *sizes, "--quiet", "--out", str(folder)]) == 0
         assert json.loads((folder / "result.json").read_text())["preset"] == preset
         monkeypatch.setattr(evaluate, "get_backend", lambda name: backend)
