@@ -192,7 +192,7 @@ def test_a_record_is_a_label_and_three_planes(short):
 
 @pytest.mark.parametrize("change", [-1, 1, -cifar10.RECORD, cifar10.RECORD])
 def test_records_of_another_length_are_refused(short, change):
-    with pytest.raises(DataError, match="x has .* bytes, not 9,219"):
+    with pytest.raises(DataError, match=r"x has .* bytes, not 9,219"):
         cifar10.parse_records(bytes(3 * cifar10.RECORD + change), "x")
 
 
