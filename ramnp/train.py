@@ -129,10 +129,10 @@ class Trainer:
     def split(self, canvas: Canvas, labels: Array, randomness: Array) -> Iterator[tuple[Canvas, Array, Array]]:
         """The workers' shares of a batch of B images, and of the randomness (T, M B, 2) of their M rollouts."""
         images = len(labels) // self.workers
-        by_image = randomness.reshape(len(randomness), -1, len(labels), 2)
+        by_image = randomness.reshape(len(randomness), self.rollouts, len(labels), 2)
         for start in range(0, len(labels), images):
             share = slice(start, start + images)
-            rows = by_image[:, :, share].reshape(len(randomness), -1, 2)
+            rows = by_image[:, :, share].reshape(len(randomness), self.rollouts * images, 2)
             yield Canvas(canvas.pixels[share], canvas.margin), labels[share], rows
 
     def means(self) -> dict[str, Any]:
