@@ -53,7 +53,7 @@ def check_file(path: Path, only: str | None, seed: int, timeout: float) -> list[
     listed = in_child(path, "", seed, timeout)
     if "error" in listed:
         return [Row(path.name, "import", verdict=ERROR, message=listed["error"])]
-    names = [name for name in listed["names"] if only is None or name.split(":")[0] in (only, f"{only}_forward")]
+    names = [name for name in listed["names"] if only is None or name.split(":")[0] == only.removesuffix("_forward")]
     if not names:
         offered = ", ".join(sorted({name.split(":")[0] for name in listed["names"]})) or "nothing"
         raise UsageError(

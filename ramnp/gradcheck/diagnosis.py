@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ramnp.gradcheck.mistakes import Arrays, Problem, mistaken
+from ramnp.gradcheck.mistakes import Arrays, Problem, backward, mistaken
 
 CLOSE = 1e-4
 
@@ -36,13 +36,15 @@ def diagnose(
         wrong: names of the arrays that differ.
     """
     found: dict[str, str] = {}
-    known = list(mistaken(part, problem)) if part is not None and problem is not None else []
+    known, right = [], numeric
+    if part is not None and problem is not None:
+        known, right = list(mistaken(part, problem)), backward(part, problem)
     for _, hint, gradients in known:
         if all(close(analytic[name], gradients[name]) for name in analytic if name in gradients):
             return dict.fromkeys(wrong, str(hint))
     for name in wrong:
         for _, hint, gradients in known:
-            differs = name in gradients and not close(gradients[name], numeric[name])
+            differs = name in gradients and not close(gradients[name], right[name])
             if differs and close(analytic[name], gradients[name]):
                 found[name] = str(hint)
                 break

@@ -60,7 +60,7 @@ WORDS = {
 }
 
 # Relatives of the above that are not among them.
-OTHERS = ("leaky", "prelu", "elu6", "gelu", "selu", "hardsigmoid", "hardtanh", "bilinear")
+OTHERS = ("leaky", "prelu", "relu6", "nonlinear", "gelu", "selu", "hardsigmoid", "hardtanh", "bilinear")
 
 # Other names for parameters, inputs and constants.
 SYNONYMS = {
@@ -165,6 +165,11 @@ class Candidate(NamedTuple):
     batch_first: bool = False
     gate_order: tuple[int, ...] = ()
 
+    @property
+    def alone(self) -> bool:
+        """Whether this is a loss that returns its gradient together with its value."""
+        return self.cls is None and self.backward is None and is_lone_loss(self.name, self.part)
+
 
 def load_module(path: Path) -> ModuleType:
     """Execute a file as a module."""
@@ -192,6 +197,11 @@ def part_of(name: str, cls: type | None = None) -> str | None:
     return parts[0] if parts else None
 
 
+def is_lone_loss(name: str, part: str | None) -> bool:
+    """Whether a function of this name may return a loss and its gradient."""
+    return part in ("CrossEntropy", "Reinforce") and "loss" in name.lower()
+
+
 def find_candidates(module: ModuleType) -> Iterator[Candidate]:
     """Classes and functions of a module that look like a forward and a backward pass.
 
@@ -207,14 +217,12 @@ def find_candidates(module: ModuleType) -> Iterator[Candidate]:
                 yield Candidate(name, "LogProb", cls=value)
     functions = {name: value for name, value in own.items() if inspect.isfunction(value) and not name.startswith("_")}
     for name, forward in functions.items():
-        if name.endswith(("_backward", "_grad")):
+        if name.endswith(("_backward", "_grad")) or name + "_forward" in functions:
             continue
         base = name.removesuffix("_forward")
         part = part_of(base)
         backward = functions.get(base + "_backward") or functions.get(base + "_grad")
-        # A loss may return its gradient together with its value.
-        alone = part in ("CrossEntropy", "Reinforce") and "loss" in name.lower()
-        if backward is not None or alone or name.endswith("_forward"):
+        if backward is not None or is_lone_loss(name, part) or name.endswith("_forward"):
             yield Candidate(base, part, forward=forward, backward=backward)
 
 
@@ -238,6 +246,7 @@ class FunctionPart:
 
     accumulates = False
     transposed: frozenset[str] = frozenset()
+    std: float | None = None  # of a log-probability that does not ask for it
 
     def __init__(self, candidate: Candidate, problem: Problem) -> None:
         self.candidate, self.problem = candidate, problem
@@ -250,7 +259,7 @@ class FunctionPart:
         if candidate.part == "LogProb" and "std" not in self.names.values():
             # It has a std of its own: the density at the mean tells which.
             peak = candidate.forward(**{theirs: np.zeros((1, 2)) for theirs in self.names})
-            problem.constants["std"] = float(np.sqrt(np.exp(-np.asarray(peak).item()) / (2 * np.pi)))
+            self.std = float(np.sqrt(np.exp(-np.asarray(peak).item()) / (2 * np.pi)))
 
     def _match(self, parameters: list[inspect.Parameter]) -> dict[str, str]:
         """Forward's arguments, in its order: its own name -> ours. By name, and what is left by position."""
@@ -337,8 +346,8 @@ class FunctionPart:
 
 
 def several(returned: Any) -> tuple[Any, ...]:
-    """What backward returned, as a tuple: a list counts as several gradients only if it holds arrays of 2 axes too."""
-    if isinstance(returned, list) and len({np.ndim(item) for item in returned}) > 1:
+    """What backward returned, as a tuple. A list of arrays counts as several gradients, any other as one."""
+    if isinstance(returned, list) and returned and all(isinstance(item, np.ndarray) for item in returned):
         return tuple(returned)
     return returned if isinstance(returned, tuple) else (returned,)
 
@@ -438,8 +447,7 @@ class ClassPart:
                 return owner, path[-1]
             if isinstance(getattr(owner, "params", None), dict) and path[-1] in owner.params:
                 return owner.params, path[-1]
-        if "." in name:  # e.g. mean.W kept by other names: nothing to fall back to
-            return None
+        return None
         return None
 
     def _place(self, name: str) -> None:
@@ -567,9 +575,8 @@ def check_candidate(candidate: Candidate, seed: int) -> list[Row]:
     """All rows about one candidate, over all shapes."""
     if candidate.part is None:
         return check_unknown(candidate, seed)
-    alone = candidate.part in ("CrossEntropy", "Reinforce") and "loss" in candidate.name.lower()
     has_backward = any(callable(getattr(candidate.cls, name, None)) for name in ("backward", "log_prob_backward"))
-    if not has_backward and candidate.backward is None and not alone:
+    if not has_backward and candidate.backward is None and not candidate.alone:
         what = f"def {candidate.name}_backward" if candidate.cls is None else "method backward"
         return [Row(label(candidate), "backward", verdict=ERROR, message=f"there is a forward, but no {what}")]
     if "step" in candidate.name.lower():
@@ -667,7 +674,9 @@ def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int])
     mine = copied(problem)
     try:
         subject = make_subject(candidate, mine, shape)
+        before = copy.deepcopy(subject.arrays)
         y, cache = subject.forward()
+        spoilt = overwritten(subject, before, problem, mine)
         again, _ = subject.forward()
     except UncheckedError as error:
         yield Row(name, "forward", verdict=SKIPPED, message=f"not checked: {error}")
@@ -678,11 +687,16 @@ def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int])
         else:
             yield Row(name, "forward", verdict=ERROR, message=blame(error, path) + called_with(problem))
         return
-    problem.constants.update(mine.constants)
+    if getattr(subject, "std", None) is not None:
+        problem = problem._replace(constants=problem.constants | {"std": subject.std})
+        mine = mine._replace(constants=mine.constants | {"std": subject.std})
     expected = mistakes.forward(part, problem)
     complaint = complain(y, expected.shape, "forward's output")
     if complaint:
         yield Row(name, "forward", verdict=ERROR, message=complaint)
+        return
+    if spoilt:
+        yield Row(name, "inputs kept", verdict=WRONG, message=f"forward overwrites {spoilt}")
         return
     if unstable := unfit(y, again):
         yield Row(name, "forward", verdict=unstable[0], message=unstable[1])
@@ -698,11 +712,18 @@ def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int])
         if close(y, mistakes.forward(part, clipped)):
             message = str(HINTS["LogProb"]["clipped location"])
     yield Row(name, "forward", expected.shape, y.size, 0, error, None, OK if right else WRONG, message)
-    changed = [key for key in problem.inputs if not np.array_equal(mine.inputs[key], problem.inputs[key])]
-    if changed:
-        yield Row(name, "inputs kept", verdict=WRONG, message=f"forward overwrites its input {changed[0]}")
-        return
     yield from check_backward(candidate, subject, problem, mine, y, cache)
+
+
+def overwritten(subject: Any, before: Arrays, problem: Problem, mine: Problem) -> str | None:
+    """The name of an input, a parameter or a constant that is no longer what it was; or None."""
+    for name, value in subject.arrays.items():
+        if not np.array_equal(value, before[name]):
+            return f"the input {name}" if name in problem.inputs else f"the parameter {name}"
+    for name, value in mine.constants.items():
+        if not np.array_equal(value, problem.constants[name]):
+            return f"the input {name}"
+    return None
 
 
 def unfit(y: Any, again: Any) -> tuple[str, str] | None:
@@ -754,7 +775,7 @@ def check_backward(
 ) -> Iterator[Row]:
     """Rows about the backward pass, whose forward pass has run."""
     name, part, path = label(candidate), candidate.part, source_path(candidate)
-    before = copy.deepcopy(cache)
+    kept, before = copy.deepcopy(cache), copy.deepcopy(subject.arrays)
     try:
         subject.zero()
         gradients = {key: copy.deepcopy(value) for key, value in subject.backward(problem.dy.copy(), cache).items()}
@@ -765,20 +786,18 @@ def check_backward(
         yield Row(name, "backward", verdict=ERROR, message=blame(error, path) + called_with(problem))
         return
     arrays = subject.arrays
-    changed = [key for key in problem.inputs if not np.array_equal(mine.inputs[key], problem.inputs[key])]
-    if changed:
-        yield Row(name, "inputs kept", verdict=WRONG, message=f"backward overwrites the input {changed[0]}")
+    if spoilt := overwritten(subject, before, problem, mine):
+        yield Row(name, "inputs kept", verdict=WRONG, message=f"backward overwrites {spoilt}")
         return
-    if candidate.backward is not None or candidate.cls is not None:
-        kept = unchanged(before, cache)
-        yield Row(
-            name, "cache kept", verdict=OK if kept else WRONG, message="" if kept else "backward overwrites the cache"
-        )
+    if cache is not KEPT and not candidate.alone:
+        same = unchanged(kept, cache)
+        message = "" if same else "backward overwrites the cache"
+        yield Row(name, "cache kept", verdict=OK if same else WRONG, message=message)
     usable: Arrays = {}
     for key, array in arrays.items():
         row = Row(name, f"d{key}", array.shape)
         if key not in gradients:
-            yield row._replace(verdict=SKIPPED, message="not returned")
+            yield row._replace(verdict=ERROR, message=f"d{key} is not returned, nor kept as self.d{key}")
             continue
         value = gradients[key]
         if isinstance(value, np.ndarray) and value.shape == (1, *array.shape):  # from keepdims
@@ -820,7 +839,7 @@ def check_backward(
         )  # fmt: skip
     # Parts that keep their cache themselves are called once a step, and may assign.
     if subject.accumulates and cache is not KEPT and not wrong and len(usable) == len(arrays):
-        yield from check_accumulation(candidate, subject, problem, usable)
+        yield from check_accumulation(candidate, subject, problem)
 
 
 def likely_shape(shape: tuple[int, ...], key: str, arrays: Arrays, output: tuple[int, ...]) -> str:
@@ -849,12 +868,10 @@ def unchanged(before: Any, after: Any) -> bool:
     return True
 
 
-def check_accumulation(candidate: Candidate, subject: ClassPart, problem: Problem, once: Arrays) -> Iterator[Row]:
+def check_accumulation(candidate: Candidate, subject: ClassPart, problem: Problem) -> Iterator[Row]:
     """A second backward pass must add to the parameter gradients."""
-    _, cache = subject.forward()
-    subject.backward(problem.dy.copy(), cache)
-    _, cache = subject.forward()
     subject.zero()
+    _, cache = subject.forward()
     first = {k: np.array(v) for k, v in subject.backward(problem.dy.copy(), cache).items()}
     _, cache = subject.forward()
     twice = {k: np.array(v) for k, v in subject.backward(problem.dy.copy(), cache).items()}
@@ -892,15 +909,13 @@ def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
         else:
             subject = FunctionPart(candidate, problem)
         y, cache = subject.forward()
+        if complaint := complain(y, np.shape(y), "forward's output"):
+            return [Row(name, "forward", verdict=ERROR, message=complaint)]
         if unstable := unfit(y, subject.forward()[0]):
             return [Row(name, "forward", verdict=unstable[0], message=unstable[1])]
-        problem = problem._replace(dy=rng.standard_normal(np.shape(y)))
-        subject.problem = problem
-        complaint = complain(y, np.shape(y), "forward's output")
-        if complaint:
-            return [Row(name, "forward", verdict=ERROR, message=complaint)]
-        mine = problem._replace(inputs=copy.deepcopy(problem.inputs))
-        return merge(check_backward(candidate, subject, mine, problem, np.asarray(y), cache))
+        mine = problem._replace(dy=rng.standard_normal(np.shape(y)))
+        subject.problem = mine
+        return merge(check_backward(candidate, subject, copied(mine), mine, np.asarray(y), cache))
     except Exception as error:
         message = str(error) if isinstance(error, UncheckedError) else blame(error, path) + called_with(problem)
         return [Row(name, "forward", verdict=SKIPPED, message=f"not checked: {message}")]

@@ -135,7 +135,8 @@ def check_model(cls: type[RecurrentAttentionModel], name: str, seed: int) -> lis
         def f(trial: Trial = trial, frozen: Any = frozen, routing: str = routing) -> float:
             return surrogate_loss(trial.model, trial.canvas, trial.randomness, frozen, routing, POLICY_WEIGHT)
 
-        checks = {key: check_gradient(f, trial.model.parameters[key], gradients[key]) for key in gradients}
+        parameters = trial.model.parameters
+        checks = {key: check_gradient(f, parameters[key], gradients[key]) for key in gradients}
         wrong = [key for key, check in checks.items() if not check.passed]
         joint = None
         if wrong:
