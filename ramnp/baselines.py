@@ -22,6 +22,7 @@ from ramnp.backend import NUMPY, Array, Backend
 from ramnp.classifier import Classifier
 from ramnp.config import ModelConfig
 from ramnp.convolution import Conv2D
+from ramnp.errors import UsageError
 from ramnp.heads import ActionNetwork
 from ramnp.layers import RELU_GAIN, Linear, cross_entropy, cross_entropy_backward, log_softmax, relu, relu_backward
 from ramnp.parameters import Parameters, Part
@@ -137,8 +138,14 @@ class WholeImageModel(Classifier):
         return Outcome(self.xp.empty((rows, *self.input_shape), dtype=self.dtype), self.hidden.buffers(rows))
 
     def forward(self, canvas: Canvas, randomness: Array, *, out: Outcome | None = None) -> Outcome:
-        """The outcome for B images."""
+        """The outcome for B images.
+
+        Raises:
+            UsageError: the images are not of the shape that the model was made for.
+        """
         height, width, _ = canvas.image_shape
+        if canvas.image_shape != self.image_shape:
+            raise UsageError(f"the model is for images of {self.image_shape}, got {canvas.image_shape}")
         m = canvas.margin
         pixels = canvas.pixels[:, m : m + height, m : m + width]
         outcome = self.storage(len(pixels)) if out is None else out

@@ -69,7 +69,7 @@ def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
         {"error": 3 x 3, rows from the top of the image, in each from left to right; "same_answer": percent}.
 
     Raises:
-        UsageError: the model's first location is not given, or nothing else is.
+        UsageError: the model has no learned policy, or learns its first location.
     """
     if not isinstance(model, RecurrentAttentionModel) or model.config.policy != "learned" or model.blind:
         raise UsageError("--first-locations is for a learned policy whose first location is not learned")

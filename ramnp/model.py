@@ -74,7 +74,7 @@ class Rollout:
         core = tuple(array for array in self.core if array is not None)
         return {
             "sensor": (self.rho,),
-            "locations": (self.locations,),
+            "locations": (self.locations, self.samples),
             "glimpse": self.glimpse,
             "core": core,
             "policy": self.policy,

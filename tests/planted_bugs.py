@@ -9,8 +9,9 @@ import sys
 import types
 from typing import NamedTuple
 
+from ramnp.gradcheck.find import find_candidates
 from ramnp.gradcheck.report import ERROR, WRONG
-from ramnp.gradcheck.student import check_candidate, find_candidates
+from ramnp.gradcheck.student import check_candidate
 
 LINEAR = """
 import numpy as np

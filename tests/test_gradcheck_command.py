@@ -125,6 +125,42 @@ def test_code_that_does_not_do_its_job_gets_a_row_and_no_traceback(call, handin,
     assert "Traceback" not in out
 
 
+AFFINE = """
+def affine_forward(x, w, b):
+    return x @ w + b, (x, w, b)
+def affine_backward(dout, cache):
+    x, w, b = cache
+    return dout @ w.T, x.T @ dout, dout.sum(axis=0)
+"""
+POLICY = """
+import numpy as np
+def log_prob(sample, mu, std):
+    return -((sample - mu)**2).sum(axis=-1) / (2 * std**2) - np.log(2 * np.pi * std**2)
+def log_prob_backward(dlog_prob, sample, mu, std):
+    return dlog_prob[..., None] * (sample - mu) / std**2
+"""
+SPOILT = {
+    AFFINE.replace("return dout @ w.T, x.T @ dout, dout.sum(axis=0)", "return dout @ w.T"): "dW is not returned",
+    POLICY.replace(
+        "    return -", "    np.clip(sample, -1, 1, out=sample)\n    return -"
+    ): "overwrites the input sample",
+    LINEAR.replace("return dx", "self.W -= 0.1 * self.dW; return dx"): "overwrites the parameter W",
+}
+
+
+@pytest.mark.parametrize("text", SPOILT, ids=SPOILT.values())
+def test_what_is_spoilt_or_left_out_is_noticed(call, handin, text):
+    code, out, _ = call(handin(text))
+    assert code == 1
+    assert SPOILT[text] in out
+
+
+def test_a_helper_beside_a_pair_does_not_take_its_place(call, handin):
+    path = handin(AFFINE + "def affine(x, w, b):\n    return affine_forward(x, w, b)[0]\n" + POLICY)
+    assert call(path)[0] == 0
+    assert call(f"{path}:affine_forward")[0] == 0
+
+
 def test_what_student_code_prints_does_not_spoil_the_report(call, handin):
     code, out, err = call(handin("print('hello' * 1000)\n" + LINEAR))
     assert (code, err) == (0, "")

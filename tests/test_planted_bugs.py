@@ -12,10 +12,11 @@ import ramnp.layers
 import ramnp.policy
 from ramnp.gradcheck import mistakes
 from ramnp.gradcheck.diagnosis import describe_factor, diagnose, transformed
+from ramnp.gradcheck.find import Candidate
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.problems import SHAPES, make_problem
 from ramnp.gradcheck.report import OK, SKIPPED
-from ramnp.gradcheck.student import Candidate, check_problem
+from ramnp.gradcheck.student import check_problem
 
 
 def test_there_are_enough_bugs_in_all_parts():

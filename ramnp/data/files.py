@@ -118,7 +118,7 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
     """A zip archive with at most so many members, to be read and never extracted.
 
     Raises:
-        DataError: it is no such archive, or a member's name points outside the archive.
+        DataError: it is no such archive, has more members, or one whose name points outside the archive.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -126,9 +126,11 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
         raise DataError(f"{path} cannot be read as a zip archive ({first_line(error)})") from error
     names = archive.namelist()
     if len(names) > members:
+        archive.close()
         raise DataError(f"{path} has {len(names):,} members, more than {members:,}")
     for name in names:
         if name.startswith("/") or ".." in name.split("/"):
+            archive.close()
             raise DataError(f"{path} has a member that points outside the archive: {name!r}")
     return archive
 

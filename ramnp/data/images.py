@@ -11,7 +11,7 @@ from ramnp.errors import DataError, first_line
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
 LARGEST = 4096  # pixels along a side: decoding costs memory that the file announces, not memory that it has
-GRAY = ("1", "L")
+GRAY = ("1", "L", "LA")
 COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr")
 
 

@@ -1,7 +1,8 @@
 """Concrete numbers for every part: several shapes, the most telling one first.
 
-The sizes of the first shape are all different and none is a product of two others, so that a wrong factor has
-one meaning. Batches of one row and single time steps come after.
+The sizes of the first shape are different and none is a product of two others, so that a wrong factor has one meaning;
+h_g and h_l of the glimpse network alone are equally wide, so that they can be swapped. Batches of one row and single
+time steps come after.
 """
 
 import numpy as np
