@@ -273,6 +273,7 @@ class Run:
             DivergenceError: something is no longer finite; the last finished epoch stays saved.
         """
         config, size = self.config, self.config.batch_size
+        self.say("\n".join(heading(self.trainer, self.dataset)))
         if config.schedule != "constant" and config.epochs != config.decay_epochs:
             self.say(
                 f"note: the learning rate falls over {config.decay_epochs} epochs (--decay-epochs), "
@@ -372,16 +373,25 @@ class Run:
         self.say(f"all of it is in {self.folder}; look at {picture}")
 
 
+def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
+    """Lines on what is trained, on what, where."""
+    config, backend = trainer.config, trainer.backend
+    height, width, channels = dataset.image_shape
+    where = backend.name + (f", {trainer.workers} workers" if trainer.workers > 1 else "")
+    return [
+        f"preset {config.preset} on {where}: {trainer.model.parameters.size:,} parameters",
+        f"{config.dataset}, {height}x{width}x{channels}, {dataset.classes} classes; {len(dataset.train):,} training, "
+        f"{len(dataset.validation):,} validation, {len(dataset.test):,} test images",
+        *trainer.model.describe(),
+    ]
+
+
 def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     """Print the model, its shapes, its memory and the policy's spread, and try one batch."""
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     model, parameters = trainer.model, trainer.model.parameters
-    height, width, channels = dataset.image_shape
     rows = config.batch_size * trainer.rollouts
-    print(f"preset {config.preset} on {backend.name}: {config.dataset}, {height}x{width}x{channels}, "
-          f"{dataset.classes} classes; {len(dataset.train):,} training, {len(dataset.validation):,} validation, "
-          f"{len(dataset.test):,} test images")  # fmt: skip
-    print("\n".join(model.describe()))
+    print("\n".join(heading(trainer, dataset)))
     print(f"\n{'parameter':<22}{'shape':>14}{'count':>12}")
     for name in parameters:
         shape = "x".join(map(str, parameters[name].shape))
