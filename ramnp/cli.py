@@ -74,7 +74,10 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
         if arguments.preset:
             values = values | {"preset": arguments.preset}
         config = Config.from_json(values, base=config)
-    return dataclasses.replace(config, **given_flags(arguments))
+    config = dataclasses.replace(config, **given_flags(arguments))
+    if config.data_path:  # a run folder must find its data from anywhere
+        config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))
+    return config
 
 
 def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ramnp.cli import Parser, run
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel
+from ramnp.presets import changes
 
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
@@ -133,7 +134,8 @@ def main(argv: list[str] | None = None) -> int:
         json.dump(result | ({"first_locations": starts} if starts else {}), sys.stdout)
         print()
     else:
-        print(f"{path}: {saved.config.preset}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
+        changed = "".join(f", {name}={value}" for name, value in changes(saved.config).items())
+        print(f"{path}: {saved.config.preset}{changed}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
         if starts:

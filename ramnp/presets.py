@@ -81,6 +81,14 @@ ROWS: dict[str, Row] = {
 PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name, row in ROWS.items()}
 
 
+def changes(config: Config) -> dict[str, Any]:
+    """What a configuration has that its preset has not, apart from what makes it another run of the same."""
+    preset, same = PRESETS[config.preset], {"seed", "workers", "epochs", "decay_epochs", "data_path"}
+    return {
+        name: value for name, value in config.to_json().items() if name not in same and value != getattr(preset, name)
+    }
+
+
 def listing() -> str:
     """The table of all presets."""
     lines = [("preset", "task", "glimpses", "sensor", "paper", "TensorFlow")]

@@ -47,7 +47,7 @@ from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageErr
 from ramnp.evaluate import evaluate
 from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
-from ramnp.presets import listing
+from ramnp.presets import changes, listing
 from ramnp.sensor import Canvas
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
@@ -233,9 +233,14 @@ class Run:
         """Take up a run folder after its last finished epoch.
 
         Raises:
-            CheckpointError: its checkpoint is missing, damaged, or of another configuration.
+            CheckpointError: a checkpoint is missing, damaged, or of another configuration.
+            UsageError: it holds more epochs than are wanted.
         """
         saved = checkpoint.load(self.folder / "checkpoint.npz")
+        if saved.epoch > self.config.epochs:
+            raise UsageError(f"--epochs {self.config.epochs}: {self.folder} holds {saved.epoch} epochs already")
+        if saved.epoch and not (self.folder / "best.npz").is_file():
+            raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or train anew")
         if dataclasses.replace(saved.config, epochs=self.config.epochs) != self.config:
             name = next(
                 name for name, value in self.config.to_json().items()
@@ -254,7 +259,8 @@ class Run:
 
     def write_config(self) -> None:
         """Write config.json."""
-        description = {"config": self.config.to_json(), "backend": self.trainer.backend.name}
+        description = {"config": self.config.to_json(), "limit_batches": self.limit_batches}
+        description["backend"] = self.trainer.backend.name
         write_json(self.folder / "config.json", description | provenance())
 
     def save(self) -> None:
@@ -353,9 +359,10 @@ class Run:
         errors = evaluate(self.trainer.model, self.test, limit_batches=self.limit_batches)
         result = {
             "preset": self.config.preset,
+            "changed": changes(self.config),
             "seed": self.config.seed,
             "parameters": self.trainer.model.parameters.size,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 3),
             "epochs": self.epoch,
             "evaluated_epoch": best.epoch,
             "validation_error": self.best["validation_error"] if self.best else None,
@@ -366,7 +373,7 @@ class Run:
         write_json(self.folder / "result.json", result | provenance())
         if self.metrics:
             plot_curves(self.metrics, self.folder / "curves.png")
-        picture = plot_images(self.trainer.model, self.test, self.folder)
+        picture = plot_images(self.trainer.model, self.test, self.folder, self.dataset.class_names)
         kinds = ", ".join(f"{kind} {error:.2f} %" for kind, error in errors.items())
         partly = f" on {self.limit_batches} batches only" if self.limit_batches else ""
         self.say(f"test error of epoch {best.epoch}{partly}: {kinds}")
@@ -377,9 +384,10 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
     """Lines on what is trained, on what, where."""
     config, backend = trainer.config, trainer.backend
     height, width, channels = dataset.image_shape
+    changed = "".join(f", {name}={value}" for name, value in changes(config).items())
     where = backend.name + (f", {trainer.workers} workers" if trainer.workers > 1 else "")
     return [
-        f"preset {config.preset} on {where}: {trainer.model.parameters.size:,} parameters",
+        f"preset {config.preset}{changed} on {where}: {trainer.model.parameters.size:,} parameters",
         f"{config.dataset}, {height}x{width}x{channels}, {dataset.classes} classes; {len(dataset.train):,} training, "
         f"{len(dataset.validation):,} validation, {len(dataset.test):,} test images",
         *trainer.model.describe(),
@@ -479,14 +487,15 @@ def new_folder(out: Path | None, config: Config) -> Path:
     """
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
-        out = Path("runs") / f"{config.preset}-seed{config.seed}-{now}"
+        name = config.preset + ("-changed" if changes(config) else "")
+        out = Path("runs") / f"{name}-seed{config.seed}-{now}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not an empty folder: choose another --out, or go on with --resume {out}")
     return out
 
 
 def resumed_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of the run folder; only --epochs may change it.
+    """The configuration of the run folder; only --epochs may change it. Takes over its --limit-batches, too.
 
     Raises:
         UsageError: a flag contradicts it.
@@ -495,12 +504,16 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
     if not arguments.resume.is_dir():
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
     try:
-        saved = Config.from_json(read_json(arguments.resume / "config.json")["config"])
+        described = read_json(arguments.resume / "config.json")
+        saved, limit = Config.from_json(described["config"]), described["limit_batches"]
     except (UsageError, KeyError, TypeError) as error:
         raise CheckpointError(f"{arguments.resume}/config.json is missing or damaged ({first_line(error)})") from error
     for name, value in given_flags(arguments).items():
         if name != "epochs" and value != getattr(saved, name):
             raise UsageError(f"{flag(name)} {value}: a resumed run keeps its {name}, {getattr(saved, name)}")
+    if arguments.limit_batches not in (None, limit):
+        raise UsageError(f"--limit-batches {arguments.limit_batches}: a resumed run keeps its limit, {limit}")
+    arguments.limit_batches = limit
     for name in ("preset", "config", "out"):
         if getattr(arguments, name) is not None:
             raise UsageError(f"{flag(name)} does not go with --resume, which takes all from the run folder")
@@ -557,10 +570,9 @@ def main(argv: list[str] | None = None) -> int:
     except OutputError as error:
         raise OutputError(f"{error}, then go on with --resume {folder}") from error
     except KeyboardInterrupt:
-        limit = f" --limit-batches {arguments.limit_batches}" if arguments.limit_batches else ""
         print(
             f"\nstopped; {folder} holds epoch {training.epoch} of {config.epochs}; "
-            f"go on with: python -m ramnp.train --resume {folder}{limit}",
+            f"go on with: python -m ramnp.train --resume {folder}",
             file=sys.stderr,
         )
         return INTERRUPTED

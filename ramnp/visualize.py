@@ -1,5 +1,6 @@
 """Pictures: the learning curves of a run, where the network looked, what it answered, and a sheet of images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ramnp.data.source import Source
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
 
+STYLE = {"marker": "o", "markersize": 2.5}  # one epoch makes no line
+
 
 def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     """Write the losses, the error and the gradient norms over the epochs of a run (`metrics.jsonl`)."""
@@ -22,15 +25,15 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     losses, errors, norms = figure.subplots(1, 3)
     x = [line["epoch"] for line in epochs]
     for term in epochs[0]["loss"]:
-        losses.plot(x, [line["loss"][term] for line in epochs], label=term)
-    losses.set(xlabel="epoch", ylabel="loss (nats; baseline: squared reward)", title="training loss by term")
-    errors.plot(x, [100 * (1 - line["reward"]) for line in epochs], label="training, stochastic")
+        losses.plot(x, [line["loss"][term] for line in epochs], label=term, **STYLE)
+    losses.set(xlabel="epoch", ylabel="loss", title="training loss by term")
+    errors.plot(x, [100 * (1 - line["reward"]) for line in epochs], label="training, stochastic", **STYLE)
     for kind in ("deterministic", "averaged"):
         if epochs[0]["validation_error"]:
-            errors.plot(x, [line["validation_error"][kind] for line in epochs], label=f"validation, {kind}")
+            errors.plot(x, [line["validation_error"][kind] for line in epochs], label=f"validation, {kind}", **STYLE)
     errors.set(xlabel="epoch", ylabel="error (%)", yscale="log", title="error")
     for part in epochs[0]["gradient_norm"]:
-        norms.plot(x, [line["gradient_norm"][part] for line in epochs], label=part)
+        norms.plot(x, [line["gradient_norm"][part] for line in epochs], label=part, **STYLE)
     norms.set(xlabel="epoch", ylabel="mean norm over steps", yscale="log", title="gradients by part")
     for axes in (errors, norms):
         axes.yaxis.set_major_formatter("{x:g}")
@@ -42,18 +45,24 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     save_figure(figure, path)
 
 
-def plot_images(model: Classifier, source: Source, folder: Path) -> Path:
-    """Write glimpses.png, or answers.png of a model that sees the whole image; return its path."""
+def plot_images(model: Classifier, source: Source, folder: Path, names: Sequence[str] | None = None) -> Path:
+    """Write glimpses.png, or answers.png of a model that sees the whole image; return its path.
+
+    Args:
+        names: of the classes; None: they are digits.
+    """
     if isinstance(model, RecurrentAttentionModel):
         path = folder / "glimpses.png"
-        plot_glimpses(model, source, path)
+        plot_glimpses(model, source, path, names)
     else:
         path = folder / "answers.png"
-        plot_answers(model, source, path)
+        plot_answers(model, source, path, names)
     return path
 
 
-def plot_answers(model: Classifier, source: Source, path: Path, images: int = 24) -> None:
+def plot_answers(
+    model: Classifier, source: Source, path: Path, names: Sequence[str] | None = None, images: int = 24
+) -> None:
     """Write a picture of the first `images` images with their answers."""
     canvas, labels = next(source.batches(images))
     outcome = model.forward(canvas, model.draw(np.random.default_rng(0), len(labels)))
@@ -61,7 +70,7 @@ def plot_answers(model: Classifier, source: Source, path: Path, images: int = 24
     pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
     height, width, _ = canvas.image_shape
     pixels = pixels[:, canvas.margin : canvas.margin + height, canvas.margin : canvas.margin + width]
-    plot_sheet(pixels, [_verdict(*answer) for answer in zip(log_p, labels, strict=True)], path)
+    plot_sheet(pixels, [_verdict(*answer, names) for answer in zip(log_p, labels, strict=True)], path)
 
 
 def plot_sheet(pixels: np.ndarray, titles: list[str], path: Path) -> None:
@@ -74,11 +83,18 @@ def plot_sheet(pixels: np.ndarray, titles: list[str], path: Path) -> None:
             axes.set_visible(False)
             continue
         _show(axes, pixels[cell])
-        axes.set_title(titles[cell], fontsize=6, pad=3)
+        axes.set_title(titles[cell], fontsize=6, pad=3, parse_math=False)
     save_figure(figure, path)
 
 
-def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, images: int = 8, seed: int = 0) -> None:
+def plot_glimpses(
+    model: RecurrentAttentionModel,
+    source: Source,
+    path: Path,
+    names: Sequence[str] | None = None,
+    images: int = 8,
+    seed: int = 0,
+) -> None:
     """Write a picture of the first `images` images: the path of the glimpses, and what the sensor saw.
 
     Locations are the policy's means, but for the first, unless it is learned, and those of a control. Patches of K
@@ -118,7 +134,7 @@ def plot_glimpses(model: RecurrentAttentionModel, source: Source, path: Path, im
                 str(t + 1), (path_x[t], path_y[t]), color="white", fontsize=8, ha="center", va="center",
                 bbox={"boxstyle": "circle,pad=0.15", "fc": colors[t], "ec": "white", "lw": 0.6},
             )  # fmt: skip
-        axes.set_title(_verdict(log_p[b], labels[b]), fontsize=9)
+        axes.set_title(_verdict(log_p[b], labels[b], names), fontsize=9, parse_math=False)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         patches = rho[:, b].reshape(steps, scales, side, side, channels)
         grid = bottom.subplots(scales, steps, squeeze=False)
@@ -141,16 +157,17 @@ def save_figure(figure: Figure, path: Path) -> None:
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
 
 
-def _verdict(log_p: np.ndarray, label: int) -> str:
+def _verdict(log_p: np.ndarray, label: int, names: Sequence[str] | None) -> str:
     """What was answered, how surely, and whether it is right."""
     guess = int(log_p.argmax())
-    verdict = "right" if guess == label else f"wrong: it is {label}"
-    return f"says {guess} ({100 * np.exp(log_p[guess]):.0f}%), {verdict}"
+    said, right = (names[each] if names else each for each in (guess, label))
+    verdict = "right" if guess == label else f"wrong: it is {right}"
+    return f"says {said} ({100 * np.exp(log_p[guess]):.0f}%), {verdict}"
 
 
 def _show(axes: Any, image: np.ndarray, top: float | None = None) -> None:
     """One image, gray or colour, without ticks."""
     top = (255 if image.dtype == np.uint8 else 1.0) if top is None else top
     image = image[..., 0] if image.shape[-1] == 1 else image
-    axes.imshow(image / top, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(image / top, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
     axes.set(xticks=[], yticks=[])

@@ -12,7 +12,7 @@ from ramnp.presets import DEFAULT, PRESETS, ROWS, listing
 
 AT_LEAST_ONE = (
     *("fc_units", "glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
-    *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side"),
+    *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
 NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")

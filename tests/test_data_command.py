@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import archives
 import numpy as np
@@ -314,4 +315,4 @@ def test_the_flags_of_the_data_reach_the_configuration():
     config = resolved("--dataset", "cluttered-mnist", "--size", 100, "--pieces", 8, "--piece-side", 9)
     assert (config.dataset, config.size, config.pieces, config.piece_side) == ("cluttered-mnist", 100, 8, 9)
     config = resolved("--dataset", "omniglot", "--alphabets", "Greek,Latin", "--data-path", "x")
-    assert (config.alphabets, config.data_path) == ("Greek,Latin", "x")
+    assert (config.alphabets, config.data_path) == ("Greek,Latin", str(Path("x").resolve()))

@@ -347,7 +347,7 @@ def test_gray_and_colour_images_are_read(kind):
             np.testing.assert_array_equal(image.squeeze(), pixels)
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("P", 3), ("RGBA", 3)])
+@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("P", 1), ("LA", 1), ("RGBA", 3)])
 def test_kinds_of_pixels(mode, channels):
     pixels = np.zeros((5, 5), np.uint8)
     pixels[2] = 255
@@ -723,7 +723,26 @@ def test_a_bad_picture_is_named(pictures, content):
         folder.read_folder(pictures)
 
 
-def test_a_folder_named_like_a_picture_is_a_data_error(pictures):
+def test_what_systems_leave_behind_is_no_picture(pictures):
+    whole = load_folder(pictures)
     (pictures / "dog" / "d.png").mkdir()
-    with pytest.raises(DataError, match=r"d\.png"):
-        load_folder(pictures)
+    (pictures / "dog" / "._0.png").write_bytes(b"resource fork")
+    (pictures / "__MACOSX").mkdir()
+    again = load_folder(pictures)
+    assert len(again.train) + len(again.test) == len(whole.train) + len(whole.test)
+    assert again.class_names == whole.class_names
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_of_other_than_one_or_three_channels_are_refused(tmp_path, channels):
+    path = tmp_path / "x.npz"
+    np.savez(path, images=np.zeros((4, 5, 5, channels), np.uint8), labels=np.array([0, 1, 0, 1]))
+    with pytest.raises(DataError, match=f"{channels} channels"):
+        arrays.read_arrays(path)
+
+
+def test_a_member_that_is_nothing_but_zeros_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, images=np.zeros((4, 3000, 3000), np.uint8), labels=np.array([0, 1, 0, 1]))
+    with pytest.raises(DataError, match="are no images"):
+        arrays.read_arrays(path)

@@ -35,7 +35,7 @@ def trained(monkeypatch, tmp_path):
     for name in DATASETS:
         monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=tiny))
     monkeypatch.setattr(visualize, "plot_curves", lambda *args: None)
-    monkeypatch.setattr(visualize, "plot_images", lambda model, source, folder: folder / "picture.png")
+    monkeypatch.setattr(visualize, "plot_images", lambda model, source, folder, names: folder / "picture.png")
 
     def run(preset, backend):
         monkeypatch.setattr(train, "get_backend", lambda name: backend)

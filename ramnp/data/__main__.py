@@ -74,6 +74,8 @@ def show(config: DataConfig, split: str, out: Path) -> None:
     """
     from ramnp.visualize import plot_sheet  # matplotlib takes its time
 
+    if out.suffix != ".png":
+        raise UsageError(f"--out {out}: the picture is a PNG, and its name is to end in .png")
     dataset = data.load(config)
     source = dataset.source(split, NUMPY, 0)
     if not len(source):

@@ -1,7 +1,7 @@
 """The user's own images as arrays: an .npz file with `images` and `labels`, and perhaps `test_images`, `test_labels`.
 
-Images are (n, H, W) or (n, H, W, C), uint8 or floats in [0, 1]; labels (n,), integers 0..A-1, each class at least
-once. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
+Images are (n, H, W) or (n, H, W, C) with C = 1 or 3, uint8 or floats in [0, 1]; labels (n,), integers 0..A-1, each
+class at least once. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
 """
 
 import io
@@ -16,12 +16,13 @@ from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError, first_line
 
-LIMIT = 16 << 30  # bytes of an array
+LIMIT = 8 << 30  # bytes of an array
 MEMBERS = 100
+HEADER = 1 << 16  # bytes at the start of a file that hold its header
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def parse_npy(content: bytes, name: str) -> np.ndarray:
+def parse_npy(content: bytes | bytearray, name: str) -> np.ndarray:
     """The array of integers or floats in an .npy file.
 
     `numpy.load` would allocate what the header claims before it looks how much there is.
@@ -29,7 +30,7 @@ def parse_npy(content: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: the header is not that of such an array, or its shape does not fit the content.
     """
-    file = io.BytesIO(content)
+    file = io.BytesIO(content[:HEADER])
     try:
         shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
     except Exception as error:  # the header is a Python literal, and may be wrong in many ways
@@ -53,6 +54,8 @@ def check_images(images: np.ndarray, name: str) -> np.ndarray:
         images = images[..., None]
     if images.ndim != 4:
         raise DataError(f"{name} has {images.ndim} axes; images are (n, H, W) or (n, H, W, C)")
+    if images.shape[3] not in (1, 3):
+        raise DataError(f"{name} has {images.shape[3]} channels; images are gray (1) or in colour (3)")
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
     if images.dtype.kind != "f":

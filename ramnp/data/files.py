@@ -114,6 +114,9 @@ def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
     return content
 
 
+RATIO = 500  # deflate makes zeros a thousand times smaller; drawings on empty canvases, some hundred times
+
+
 def open_zip(path: Path, members: int) -> zipfile.ZipFile:
     """A zip archive with at most so many members, to be read and never extracted.
 
@@ -135,7 +138,7 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
     return archive
 
 
-def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
     """The content of a member of a zip archive, of at most `limit` bytes.
 
     The memory used is that of what is really there, whatever the archive claims.
@@ -147,6 +150,8 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     where = f"{archive.filename}, {name}"
     if info.file_size > limit:
         raise DataError(f"{where}: claims {info.file_size:,} bytes, more than {limit:,}")
+    if info.file_size > RATIO * (info.compress_size + 1024):
+        raise DataError(f"{where}: {info.file_size:,} bytes in {info.compress_size:,} are no images")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"{where}: only stored and deflated members are read")
     content = bytearray()
@@ -158,4 +163,4 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         raise DataError(f"{where}: damaged or truncated ({first_line(error)})") from error
     if len(content) != info.file_size:
         raise DataError(f"{where}: holds {len(content):,} bytes, not the {info.file_size:,} it claims")
-    return bytes(content)
+    return content

@@ -18,6 +18,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
 LONGEST = 64 << 20  # bytes of a file
 
 
+def visible(path: Path) -> bool:
+    """Whether a file or folder is not one that systems put there for themselves."""
+    return not path.name.startswith((".", "__"))
+
+
 def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
     """The images and labels of a folder, and the names of its classes, sorted. Other files are left alone.
 
@@ -25,11 +30,11 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
         DataError: there are less than two classes, a class is empty, an image is damaged, or sizes differ.
     """
     try:
-        classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and visible(entry))
         files = [(label, file) for label, folder in enumerate(classes) for file in sorted(folder.iterdir())]
     except OSError as error:
         raise DataError(f"cannot list {error.filename or path}: {error.strerror}") from error
-    files = [(label, file) for label, file in files if file.suffix.lower() in SUFFIXES]
+    files = [each for each in files if visible(each[1]) and each[1].is_file() and each[1].suffix.lower() in SUFFIXES]
     if len(classes) < 2:
         raise DataError(f"{path} must have a sub-folder for each of at least two classes")
     if empty := set(range(len(classes))) - {label for label, _ in files}:

@@ -38,8 +38,10 @@ def read_image(
                 if image.mode not in GRAY + COLOUR:
                     raise DataError(f"{name} has pixels of kind {image.mode}, which are not read")
                 pixels = np.array(image.convert("L" if image.mode in GRAY else "RGB"))
+                if image.mode == "P" and (pixels == pixels[..., :1]).all():  # a palette of grays
+                    pixels = pixels[..., 0]
     except DataError:
         raise
     except Exception as error:  # Pillow reports damage in many types
-        raise DataError(f"{name} cannot be read as an image ({first_line(error)})") from error
+        raise DataError(f"{name} cannot be read as an image ({first_line(error).partition(' <')[0]})") from error
     return pixels if pixels.ndim == 3 else pixels[..., None]

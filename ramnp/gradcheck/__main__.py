@@ -8,7 +8,8 @@
 A file that you name IS EXECUTED, with your rights, as `python my_layers.py` would: check only code that you trust.
 How your code is to be called, and what the report says, is in docs/gradcheck.md.
 
-Exit codes: 0 all right; 1 a check failed; 2 usage; 3 the backend cannot be used.
+Exit codes: 0 all right; 1 a check failed; 2 usage; 3 the backend cannot be used;
+4 the report cannot be written.
 """
 
 import json

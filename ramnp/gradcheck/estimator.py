@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ramnp.cli import Parser, run
+from ramnp.errors import UsageError
 from ramnp.policy import GaussianPolicy
 from ramnp.reinforce import policy_loss_backward
 
@@ -96,6 +97,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=400_000, metavar="N", help="estimates to average (400000)")
     parser.add_argument("--seed", type=int, default=0, help="(0)")
     arguments = parser.parse_args(argv)
+    if arguments.samples < 2 or arguments.seed < 0:
+        raise UsageError("--samples must be at least 2, and --seed at least 0")
     exact = exact_gradient()
     print(f"exact dJ/dmu by quadrature             ({exact[0]:.5f}, {exact[1]:.5f})")
     without = study(arguments.samples, 0.0, arguments.seed)

@@ -119,6 +119,8 @@ ELEMENTWISE_HINTS = {
     "dy forgotten": Hint("dy is forgotten: this is f'(x) alone", "dx = dy f'(x)", RELU),
     "mask from dy": Hint("the mask is taken from dy, not from x", "dx = dy where x > 0, else 0", RELU),
     "mask inverted": Hint("the mask is the wrong way round", "dx = dy where x > 0, else 0", RELU),
+    "times x": Hint("dy is multiplied by x, not by the derivative", "dx = dy f'(x)", RELU),
+    "times y": Hint("dy is multiplied by y, not by the derivative", "dx = dy f'(x)", RELU),
     "forward again": Hint("backward applies the function to dy", "dx = dy f'(x)", RELU),
     "x for y": Hint("the derivative is computed from x where y belongs", "tanh' = 1 - y^2, sigmoid' = y (1 - y)", RELU),
     "square missing": Hint("the square is missing", "tanh' = 1 - y^2", RELU),
@@ -150,6 +152,10 @@ def elementwise_backward(name: str, p: Problem, mistake: str = "") -> Arrays:
         dx = dy * (dy > 0)
     elif mistake == "mask inverted" and name == "ReLU":
         dx = dy * (x < 0)
+    elif mistake == "times x":
+        dx = dy * x
+    elif mistake == "times y":
+        dx = dy * y
     elif mistake == "forward again":
         dx = f(dy)
     elif mistake == "x for y" and name != "ReLU":
