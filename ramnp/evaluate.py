@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ramnp import checkpoint, data
 from ramnp.backend import get_backend
@@ -126,8 +127,10 @@ def main(argv: list[str] | None = None) -> int:
     source = dataset.source(arguments.split, backend, model.margin)
     if not len(source):
         raise UsageError(f"this run held out no {arguments.split} images")
-    starts = by_first_location(model, source) if arguments.first_locations else None
-    errors = evaluate(model, source, arguments.rollouts)
+    # One thread a product: on busy cores several wait for each other far longer than they save.
+    with threadpool_limits(1, user_api="blas"):
+        starts = by_first_location(model, source) if arguments.first_locations else None
+        errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
         result = {"path": str(path), "preset": saved.config.preset, "epoch": saved.epoch, "split": arguments.split}
         result |= {"rollouts": arguments.rollouts, "error": errors}
