@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,9 @@ def run(main: Callable[[], int]) -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except MemoryError as error:
         _fail(f"too little memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
+    except BrokenPipeError:  # as in `... | head`: nobody listens any more, which needs no words
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(OutputError.exit_code)
     except OSError as error:
         _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
 

@@ -6,6 +6,7 @@ carries its description and unit, from which `--help` is made, and its range.
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -203,3 +204,28 @@ def describe(cls: type) -> dict[str, Field]:
     """The fields of a configuration class."""
     hints = get_type_hints(cls, include_extras=True)
     return {field.name: Field(*get_args(hints[field.name])) for field in dataclasses.fields(cls)}
+
+
+# Fields that do something only where another field has one of these values.
+ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "size": ("dataset", ("translated-mnist", "cluttered-mnist")),
+    "pieces": ("dataset", ("cluttered-mnist",)),
+    "piece_side": ("dataset", ("cluttered-mnist",)),
+    "alphabets": ("dataset", ("omniglot",)),
+    "data_path": ("dataset", ("arrays", "folder")),
+    "momentum": ("optimizer", ("sgd",)),
+    "fc_units": ("model", ("fc", "cnn")),
+    **dict.fromkeys(("glimpses", "patch", "scales", "glimpse_network", "core", "units"), ("model", ("ram",))),
+    **dict.fromkeys(("what_units", "where_units", "glimpse_units", "policy", "rollouts"), ("model", ("ram",))),
+    **dict.fromkeys(("std", "squash", "policy_hidden", "first_location"), ("policy", ("learned",))),
+    **dict.fromkeys(("routing", "policy_weight"), ("policy", ("learned",))),
+}
+
+
+def idle(config: Config, names: Iterable[str]) -> list[str]:
+    """A line on each of the fields `names` that does nothing in this configuration."""
+    return [
+        f"{flag(name)} does nothing with {flag(other)} {getattr(config, other)}"
+        for name, (other, values) in ACTS_WITH.items()
+        if name in names and getattr(config, other) not in values
+    ]

@@ -41,7 +41,7 @@ from ramnp import checkpoint, data
 from ramnp.backend import Array, Backend, get_backend
 from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
-from ramnp.config import Config, flag
+from ramnp.config import Config, flag, idle
 from ramnp.data.source import SPLITS, DataSet
 from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
 from ramnp.evaluate import evaluate
@@ -550,6 +550,9 @@ def main(argv: list[str] | None = None) -> int:
     backend = get_backend(arguments.backend)
     if arguments.resume is None and arguments.config is None and "workers" not in arguments:
         config = dataclasses.replace(config, workers=default_workers(config))
+    if not arguments.quiet:
+        for line in idle(config, given_flags(arguments)):
+            print(f"note: {line}")
     dataset = data.load(config)
     if config.batch_size > len(dataset.train):
         raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")

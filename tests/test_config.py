@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag
+from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag, idle
 from ramnp.errors import UsageError
 from ramnp.presets import DEFAULT, PRESETS, ROWS, listing
 
@@ -149,3 +149,12 @@ def test_from_json_rejects_an_unknown_field_by_name(name):
 def test_from_json_rejects_a_bad_value():
     with pytest.raises(UsageError, match="--units"):
         Config.from_json({"units": "16"})
+
+
+def test_flags_that_do_nothing_are_named():
+    assert idle(Config(), ["size", "units", "lr"]) == ["--size does nothing with --dataset mnist"]
+    assert idle(Config(dataset="cluttered-mnist"), ["size", "pieces", "alphabets"]) == [
+        "--alphabets does nothing with --dataset cluttered-mnist"
+    ]
+    assert len(idle(Config(model="fc"), ["patch", "fc_units", "core"])) == 2
+    assert idle(Config(policy="random"), ["std"]) == ["--std does nothing with --policy random"]
