@@ -521,7 +521,7 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="python -m ramnp.train", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.train", usage="%(prog)s [flags]", description=__doc__.split(": ", 1)[1])
     add_config_flags(parser)
     group = parser.add_argument_group("this run")
     group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
