@@ -24,8 +24,8 @@ import numpy as np
 
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
-from ramnp.data.arrays import parse_npy
 from ramnp.data.files import open_zip, read_member
+from ramnp.data.npy import parse_npy
 from ramnp.errors import CheckpointError, DataError, OutputError, UsageError, first_line
 from ramnp.models import Classifier, build
 

@@ -28,7 +28,7 @@ from ramnp.cli import Parser, run
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel
-from ramnp.presets import changes
+from ramnp.presets import title
 
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
@@ -137,8 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         json.dump(result | ({"first_locations": starts} if starts else {}), sys.stdout)
         print()
     else:
-        changed = "".join(f", {name}={value}" for name, value in changes(saved.config).items())
-        print(f"{path}: {saved.config.preset}{changed}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
+        print(f"{path}: {title(saved.config)}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
         if starts:

@@ -22,7 +22,7 @@ import numpy as np
 
 from ramnp.backend import Array
 from ramnp.errors import UsageError
-from ramnp.layers import Linear, relu, relu_backward, tanh, tanh_backward
+from ramnp.layers import RELU_GAIN, Linear, relu, relu_backward, tanh, tanh_backward
 from ramnp.parameters import Part
 
 SQUASHES = ("tanh", "clip", "linear")
@@ -62,7 +62,7 @@ class GaussianPolicy(Part):
             self.names = ("first",)
             self.add("first", np.zeros(2))
         if hidden_units:
-            self.hidden = Linear(units, hidden_units, rng, np.sqrt(2), xp, dtype)
+            self.hidden = Linear(units, hidden_units, rng, RELU_GAIN, xp, dtype)
         # A small gain: a new policy looks near the centre, where every mean has a gradient.
         self.mean = Linear(hidden_units or units, 2, rng, 0.1, xp, dtype)
 

@@ -89,6 +89,11 @@ def changes(config: Config) -> dict[str, Any]:
     }
 
 
+def title(config: Config) -> str:
+    """The preset's name, and what was changed of it, for people."""
+    return config.preset + "".join(f", {name}={value}" for name, value in changes(config).items())
+
+
 def listing() -> str:
     """The table of all presets."""
     lines = [("preset", "task", "glimpses", "sensor", "paper", "TensorFlow")]

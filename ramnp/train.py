@@ -47,7 +47,7 @@ from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageErr
 from ramnp.evaluate import evaluate
 from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
-from ramnp.presets import changes, listing
+from ramnp.presets import changes, listing, title
 from ramnp.sensor import Canvas
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
@@ -384,10 +384,9 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
     """Lines on what is trained, on what, where."""
     config, backend = trainer.config, trainer.backend
     height, width, channels = dataset.image_shape
-    changed = "".join(f", {name}={value}" for name, value in changes(config).items())
     where = backend.name + (f", {trainer.workers} workers" if trainer.workers > 1 else "")
     return [
-        f"preset {config.preset}{changed} on {where}: {trainer.model.parameters.size:,} parameters",
+        f"preset {title(config)} on {where}: {trainer.model.parameters.size:,} parameters",
         f"{config.dataset}, {height}x{width}x{channels}, {dataset.classes} classes; {len(dataset.train):,} training, "
         f"{len(dataset.validation):,} validation, {len(dataset.test):,} test images",
         *trainer.model.describe(),

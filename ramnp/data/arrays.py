@@ -4,44 +4,19 @@ Images are (n, H, W) or (n, H, W, C) with C = 1 or 3, uint8 or floats in [0, 1];
 class at least once. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
 """
 
-import io
-import math
 from pathlib import Path
 
 import numpy as np
 
 from ramnp.config import DataConfig
 from ramnp.data.files import open_zip, read_member
+from ramnp.data.npy import parse_npy
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
-from ramnp.errors import DataError, first_line
+from ramnp.errors import DataError
 
 LIMIT = 8 << 30  # bytes of an array
 MEMBERS = 100
-HEADER = 1 << 16  # bytes at the start of a file that hold its header
-HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-def parse_npy(content: bytes | bytearray, name: str) -> np.ndarray:
-    """The array of integers or floats in an .npy file.
-
-    `numpy.load` would allocate what the header claims before it looks how much there is.
-
-    Raises:
-        DataError: the header is not that of such an array, or its shape does not fit the content.
-    """
-    file = io.BytesIO(content[:HEADER])
-    try:
-        shape, fortran, dtype = HEADERS[np.lib.format.read_magic(file)](file)
-    except Exception as error:  # the header is a Python literal, and may be wrong in many ways
-        raise DataError(f"{name} is not an array in NumPy's format ({first_line(error)})") from error
-    start = file.tell()
-    if dtype.kind not in "uif":
-        raise DataError(f"{name} holds {dtype}, not integers or floats")
-    if any(length < 1 for length in shape) or math.prod(shape) * dtype.itemsize != len(content) - start:
-        raise DataError(f"{name} announces shape {shape} of {dtype}, but holds {len(content) - start:,} bytes")
-    flat = np.frombuffer(content, dtype, offset=start)
-    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def check_images(images: np.ndarray, name: str) -> np.ndarray:

@@ -369,11 +369,7 @@ class ClassPart:
         if self.candidate.part == "LogProb":
             dmu = self.instance.log_prob_backward(dy, self.problem.constants["sample"], self.inputs["mu"])
             return {"mu": dmu}
-        wanted = [
-            p
-            for p in inspect.signature(self.instance.backward).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-        ]
+        wanted = required(self.instance.backward)
         if cache is not KEPT and len(wanted) >= 2:
             returned = self.instance.backward(dy, cache)
         elif cache is not KEPT and len(wanted) == 1 and dy.ndim == 0:

@@ -60,28 +60,16 @@ def linear(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         yield of_part(part, part.forward, part.backward, {"x": backend.asarray(rng.standard_normal((rows, 4)))})
 
 
-def relu(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
-    backward = lambda dy: layers.relu_backward(dy, layers.relu(x, xp=xp), xp=xp)  # noqa: E731
-    yield of_function(lambda: layers.relu(x, xp=xp), x, "x", backward, xp)
+def elementwise(
+    forward: Callable[..., Array], backward: Callable[..., Array]
+) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    """Checks of a pair y = forward(x), dx = backward(dy, y)."""
 
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
+        yield of_function(lambda: forward(x, xp=xp), x, "x", lambda dy: backward(dy, forward(x, xp=xp), xp), xp)
 
-def tanh(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
-    backward = lambda dy: layers.tanh_backward(dy, layers.tanh(x, xp=xp))  # noqa: E731
-    yield of_function(lambda: layers.tanh(x, xp=xp), x, "x", backward, xp)
-
-
-def sigmoid(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
-    backward = lambda dy: layers.sigmoid_backward(dy, layers.sigmoid(x, xp=xp))  # noqa: E731
-    yield of_function(lambda: layers.sigmoid(x, xp=xp), x, "x", backward, xp)
-
-
-def log_softmax(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-    x, xp = backend.asarray(rng.standard_normal((5, 4))), backend.xp
-    backward = lambda dy: layers.log_softmax_backward(dy, layers.log_softmax(x, xp), xp)  # noqa: E731
-    yield of_function(lambda: layers.log_softmax(x, xp), x, "x", backward, xp)
+    return checks
 
 
 def cross_entropy(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
@@ -228,10 +216,10 @@ def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[S
 
 PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = {
     "linear": linear,
-    "relu": relu,
-    "tanh": tanh,
-    "sigmoid": sigmoid,
-    "log-softmax": log_softmax,
+    "relu": elementwise(layers.relu, lambda dy, y, xp: layers.relu_backward(dy, y, xp=xp)),
+    "tanh": elementwise(layers.tanh, lambda dy, y, xp: layers.tanh_backward(dy, y)),
+    "sigmoid": elementwise(layers.sigmoid, lambda dy, y, xp: layers.sigmoid_backward(dy, y)),
+    "log-softmax": elementwise(layers.log_softmax, lambda dy, y, xp: layers.log_softmax_backward(dy, y, xp)),
     "cross-entropy": cross_entropy,
     "convolution": convolution,
     "average-pool": pool,
