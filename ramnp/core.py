@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ramnp.backend import Array
-from ramnp.layers import relu, relu_backward, sigmoid, sigmoid_backward, tanh_backward
+from ramnp.layers import flatten_time, relu, relu_backward, sigmoid, sigmoid_backward, tanh_backward
 from ramnp.parameters import Part
 
 
@@ -69,6 +69,11 @@ class Core(Part):
         h = self.xp.zeros((steps + 1, rows, self.units), dtype=self.dtype)
         return CoreCache(h, None, None)
 
+    def gradient_buffers(self, steps: int, rows: int) -> tuple[Array, Array]:
+        """Room for dz and dg."""
+        dz = self.xp.empty((steps, rows, self.width * self.units), dtype=self.dtype)
+        return dz, self.xp.empty((steps, rows, self.inputs), dtype=self.dtype)
+
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         """Write h[t + 1] (and c[t + 1]) from z.
 
@@ -85,7 +90,8 @@ class Core(Part):
         """h_t from g_t (R, G): one step, written into the cache."""
         z = cache.h[t + 1] if cache.gates is None else cache.gates[t]
         self.xp.matmul(g, self.W_gh, out=z)
-        z += cache.h[t] @ self.W_hh
+        if t:  # h_0 is zero
+            z += cache.h[t] @ self.W_hh
         z += self.b
         self.gate(z, t, cache)
         return cache.h[t + 1]
@@ -100,7 +106,7 @@ class Core(Part):
             self.step(g[t], t, cache)
         return cache.h[1:], (g, cache)
 
-    def backward(self, dh: Array, cache: tuple[Array, CoreCache]) -> Array:
+    def backward(self, dh: Array, cache: tuple[Array, CoreCache], out: tuple[Array, Array] | None = None) -> Array:
         """dg (T, R, G) from dh (T, R, N), the gradient that each h_t receives from above. Overwrites dh.
 
         h_t reaches the loss from above and through z_{t+1}, so, from the last step to the first,
@@ -113,17 +119,18 @@ class Core(Part):
         """
         g, states = cache
         steps, rows, _ = dh.shape
-        dz = self.xp.empty((steps, rows, self.width * self.units), dtype=self.dtype)
+        dz, dg = self.gradient_buffers(steps, rows) if out is None else out
         dc = None if states.c is None else self.xp.zeros_like(states.c[0])
         for t in reversed(range(steps)):
             if t + 1 < steps:
                 dh[t] += dz[t + 1] @ self.W_hh.T
             self.gate_backward(dh[t], dc, t, states, dz[t])
-        all_dz = dz.reshape(steps * rows, -1)
-        self.dW_hh += states.h[:-1].reshape(steps * rows, -1).T @ all_dz
-        self.dW_gh += g.reshape(steps * rows, -1).T @ all_dz
+        all_dz = flatten_time(dz)
+        self.dW_hh += flatten_time(states.h[1:-1]).T @ flatten_time(dz[1:])  # h_0 is zero
+        self.dW_gh += flatten_time(g).T @ all_dz
         self.db += all_dz.sum(axis=0)
-        return (all_dz @ self.W_gh.T).reshape(steps, rows, -1)
+        self.xp.matmul(all_dz, self.W_gh.T, out=flatten_time(dg))
+        return dg
 
 
 class RNN(Core):

@@ -71,16 +71,16 @@ class GlimpseNetwork(Part):
         return g, (rho, location, h, g)
 
     def backward(
-        self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True
+        self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
     ) -> tuple[Array | None, Array | None]:
-        """The three lines above, read from the bottom up. Overwrites dg.
+        """The three lines above, read from the bottom up. Overwrites dg. `out` is room for the gradient of h.
 
         Returns (drho, dlocation), or (None, None) where `input_gradient` is false: in training both
         inputs are constants.
         """
         rho, location, h, g = cache
         dg = relu_backward(dg, g, out=dg, xp=self.xp)
-        dh = self.mix.backward(dg, h)
+        dh = self.mix.backward(dg, h, out=out)
         dh = relu_backward(dh, h, out=dh, xp=self.xp)
         drho = self.what.backward(dh[:, : self.what_units], rho, input_gradient)
         dlocation = self.where.backward(dh[:, self.what_units :], location, input_gradient)
@@ -197,11 +197,11 @@ class ConvGlimpseNetwork(GlimpseNetwork):
         return g, (rho, location, *between, h, g)
 
     def backward(
-        self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True
+        self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
     ) -> tuple[Array | None, Array | None]:
         """(drho, dlocation), or (None, None) where `input_gradient` is false. Overwrites dg."""
         rho, location, *between, h, g = cache
-        df, dlocation = super().backward(dg, (between[-1], location, h, g))
+        df, dlocation = super().backward(dg, (between[-1], location, h, g), out=out)
         drho = self.features.backward(df, (rho, *between), input_gradient)
         return (drho, dlocation) if input_gradient else (None, None)
 

@@ -45,7 +45,7 @@ class Linear(Part):
         y += self.b
         return y, x
 
-    def backward(self, dy: Array, cache: Array, input_gradient: bool = True) -> Array | None:
+    def backward(self, dy: Array, cache: Array, input_gradient: bool = True, out: Array | None = None) -> Array | None:
         """dW += x^T dy,  db += sum over rows of dy,  dx = dy W^T.
 
         Returns None in place of dx where `input_gradient` is false: a product saved.
@@ -53,7 +53,12 @@ class Linear(Part):
         x = cache
         self.dW += x.T @ dy
         self.db += dy.sum(axis=0)
-        return dy @ self.W.T if input_gradient else None
+        return self.xp.matmul(dy, self.W.T, out=out) if input_gradient else None
+
+
+def flatten_time(array: Array) -> Array:
+    """(T, R, ...) as (T R, ...): time is just more rows. A view."""
+    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
 def relu(x: Array, out: Array | None = None, xp: Any = np) -> Array:

@@ -16,6 +16,7 @@ is a constant. So all other parts run backward once, on the rows of all time ste
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from ramnp.core import CORES, CoreCache
 from ramnp.errors import UsageError
 from ramnp.glimpse import GLIMPSES
 from ramnp.heads import ActionNetwork, Baseline
-from ramnp.layers import log_softmax
+from ramnp.layers import flatten_time, log_softmax
 from ramnp.parameters import Parameters
 from ramnp.policy import GaussianPolicy
 from ramnp.reinforce import TERMS, HybridLoss, hybrid_loss
@@ -48,6 +49,8 @@ class Rollout:
         policy: buffers of the policy, each (S, R, .); the last is mu.
         log_p: (R, A) log-probabilities of the classes after the last glimpse.
         baseline: (S, R) rewards expected at each decision.
+        gradients: what `backward` writes. Kept, as all storage is, since fresh memory costs a page fault for
+            every few thousand bytes.
     """
 
     rho: Array
@@ -56,6 +59,7 @@ class Rollout:
     glimpse: tuple[Array, ...]
     core: CoreCache
     policy: tuple[Array, ...]
+    gradients: "Gradients"
     log_p: Array | None = None
     baseline: Array | None = None
 
@@ -78,17 +82,26 @@ class Rollout:
             "glimpse": self.glimpse,
             "core": core,
             "policy": self.policy,
+            "gradients": self.gradients.arrays(),
         }
+
+
+class Gradients(NamedTuple):
+    """Room for the gradients of h (T, R, N), of z and g in the core, and of the hidden layers behind and above it."""
+
+    h: Array
+    core: tuple[Array, Array]
+    glimpse: Array
+    policy: Array | None
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All of it."""
+        return self.h, *self.core, self.glimpse, *(() if self.policy is None else (self.policy,))
 
 
 def at(t: int, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
     """Step t of time-major arrays, as views."""
     return tuple(array[t] for array in arrays)
-
-
-def flatten_time(array: Array) -> Array:
-    """(T, R, ...) as (T R, ...): time is just more rows. A view."""
-    return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:])
 
 
 class RecurrentAttentionModel(Classifier):
@@ -165,13 +178,20 @@ class RecurrentAttentionModel(Classifier):
         """Room for R rollouts."""
         steps, xp, dtype = self.config.glimpses, self.xp, self.dtype
         sampled = steps - self.given
+        glimpse, policy = self.glimpse.buffers(steps, rows), self.policy.buffers(sampled, rows)
         return Rollout(
             rho=xp.empty((steps, rows, self.sensor.size(self.image_shape[2])), dtype=dtype),
             locations=xp.empty((steps, rows, 2), dtype=dtype),
             samples=xp.empty((sampled, rows, 2), dtype=dtype),
-            glimpse=self.glimpse.buffers(steps, rows),
+            glimpse=glimpse,
             core=self.core.cache(steps, rows),
-            policy=self.policy.buffers(sampled, rows),
+            policy=policy,
+            gradients=Gradients(
+                h=xp.empty((steps, rows, self.core.units), dtype=dtype),
+                core=self.core.gradient_buffers(steps, rows),
+                glimpse=xp.empty_like(glimpse[-2]),
+                policy=xp.empty_like(policy[0]) if len(policy) > 1 else None,
+            ),
         )
 
     def forward(
@@ -248,7 +268,7 @@ class RecurrentAttentionModel(Classifier):
             routing: "detached" or "paper".
             policy_weight: weight of the REINFORCE term.
         """
-        h, decisions, blind = rollout.h, self.decisions(rollout), self.blind
+        h, decisions, blind, room = rollout.h, self.decisions(rollout), self.blind, rollout.gradients
         loss = hybrid_loss(
             rollout.log_p,
             self.tile(labels, rollout),
@@ -259,20 +279,22 @@ class RecurrentAttentionModel(Classifier):
             policy_weight,
             self.xp,
         )
-        dh = self.xp.zeros_like(h)
-        dh[-1] = self.action.backward(loss.dlogits, h[-1])
+        dh = room.h
+        dh[:-1] = 0
+        self.action.backward(loss.dlogits, h[-1], out=dh[-1])
         self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(decisions))
         if blind:
             self.policy.backward_first(loss.dmu[0], rollout.mu[0])
         policy_cache = tuple(flatten_time(array[blind:]) for array in (decisions, *rollout.policy))
         into_core = routing == "paper"
-        d_decisions = self.policy.backward(flatten_time(loss.dmu[blind:]), policy_cache, input_gradient=into_core)
+        d_hidden = None if room.policy is None else flatten_time(room.policy[blind:])
+        d_decisions = self.policy.backward(flatten_time(loss.dmu[blind:]), policy_cache, into_core, out=d_hidden)
         if into_core:
             decided = flatten_time(dh[self.given + blind - 1 : -1])
             decided += d_decisions
-        dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
-        glimpse_cache = (rollout.rho, rollout.locations, *rollout.glimpse)
-        self.glimpse.backward(flatten_time(dg), tuple(flatten_time(a) for a in glimpse_cache), input_gradient=False)
+        dg = flatten_time(self.core.backward(dh, (rollout.glimpse[-1], rollout.core), out=room.core))
+        glimpse_cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
+        self.glimpse.backward(dg, glimpse_cache, input_gradient=False, out=flatten_time(room.glimpse))
         return loss
 
     def tile(self, labels: Array, rollout: Rollout) -> Array:

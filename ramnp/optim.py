@@ -4,6 +4,7 @@ Everything works in place, and nothing is brought to the host.
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,28 +14,60 @@ from ramnp.config import LearningConfig
 from ramnp.parameters import Parameters
 
 
-class SGD:
+class Optimizer:
+    """An update of all parameters from their gradients, of every element on its own.
+
+    So threads can share it: `step` hands each of the `shares` of the vector to `update`, by `map` or by the method of
+    that name of a pool of threads.
+
+    Args:
+        parameters: values and gradients.
+        config: the learning rule.
+    """
+
+    state: ClassVar[tuple[str, ...]]  # names of the arrays it remembers
+
+    def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:
+        self.parameters, self.xp = parameters, xp
+        self._scratch: Array = xp.empty_like(parameters.values)
+
+    def step(
+        self, lr: float, shares: Sequence[slice] = (slice(None),), each: Callable[..., Iterable[None]] = map
+    ) -> None:
+        """One update, with the learning rate `lr`."""
+        list(each(self.update, [lr] * len(shares), shares))
+
+    def update(self, lr: float, share: slice) -> None:
+        """The update of one share of the vector."""
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
     """Gradient descent with momentum (the paper's, section 4): v = momentum v + gradient; values -= lr v."""
 
     state: ClassVar[tuple[str, ...]] = ("velocity",)
 
     def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:
-        self.parameters, self.momentum, self.xp = parameters, config.momentum, xp
+        super().__init__(parameters, config, xp)
+        self.momentum = config.momentum
         self.velocity: Array = xp.zeros_like(parameters.values)
-        self._scratch: Array = xp.empty_like(parameters.values)
 
-    def step(self, lr: float) -> None:
-        """One update."""
-        self.velocity *= self.momentum
-        self.velocity += self.parameters.gradients
-        self.parameters.values -= self.xp.multiply(self.velocity, lr, out=self._scratch)
+    def update(self, lr: float, share: slice) -> None:
+        velocity = self.velocity[share]
+        velocity *= self.momentum
+        velocity += self.parameters.gradients[share]
+        self.parameters.values[share] -= self.xp.multiply(velocity, lr, out=self._scratch[share])
 
 
-class Adam:
+class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), with the defaults of that paper.
 
-        m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2,
+        m += (1 - b1) (g - m),   v += (1 - b2) (g^2 - v),
         values -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+
+    The two corrections are taken out of the fraction, as that paper says in section 2, which saves passes:
+
+        c = sqrt(1 - b2^t):   values -= (lr c / (1 - b1^t)) m / (sqrt(v) + c eps)
 
     The number of steps t is kept in a 0-d array on the host: there it costs no synchronisation to read.
     """
@@ -43,32 +76,36 @@ class Adam:
     b1, b2, eps = 0.9, 0.999, 1e-8
 
     def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:
-        self.parameters, self.xp = parameters, xp
+        super().__init__(parameters, config, xp)
         self.m: Array = xp.zeros_like(parameters.values)
         self.v: Array = xp.zeros_like(parameters.values)
         self.t = np.zeros((), dtype=np.int64)
-        self._scratch: Array = xp.empty_like(parameters.values)
 
-    def step(self, lr: float) -> None:
-        """One update."""
-        xp, g, scratch = self.xp, self.parameters.gradients, self._scratch
+    def step(
+        self, lr: float, shares: Sequence[slice] = (slice(None),), each: Callable[..., Iterable[None]] = map
+    ) -> None:
         self.t += 1
-        t = int(self.t)
-        self.m *= self.b1
-        self.m += xp.multiply(g, 1 - self.b1, out=scratch)
+        super().step(lr, shares, each)
+
+    def update(self, lr: float, share: slice) -> None:
+        xp, t = self.xp, int(self.t)
+        g, m, v, scratch = self.parameters.gradients[share], self.m[share], self.v[share], self._scratch[share]
+        xp.subtract(g, m, out=scratch)
+        scratch *= 1 - self.b1
+        m += scratch
         xp.multiply(g, g, out=scratch)
+        scratch -= v
         scratch *= 1 - self.b2
-        self.v *= self.b2
-        self.v += scratch
-        xp.multiply(self.v, 1 / (1 - self.b2**t), out=scratch)
-        xp.sqrt(scratch, out=scratch)
-        scratch += self.eps
-        xp.divide(self.m, scratch, out=scratch)
-        scratch *= lr / (1 - self.b1**t)
-        self.parameters.values -= scratch
+        v += scratch
+        c = math.sqrt(1 - self.b2**t)
+        xp.sqrt(v, out=scratch)
+        scratch += c * self.eps
+        xp.divide(m, scratch, out=scratch)
+        scratch *= lr * c / (1 - self.b1**t)
+        self.parameters.values[share] -= scratch
 
 
-OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
 
 
 def clip_gradients(parameters: Parameters, norm: Array, limit: float, xp: Any = np) -> None:

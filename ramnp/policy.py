@@ -82,13 +82,15 @@ class GaussianPolicy(Part):
         self._squash(mu)
         return mu, (h, *between, mu)
 
-    def backward(self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
-        """dh from dmu, or None where `input_gradient` is false."""
+    def backward(
+        self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
+    ) -> Array | None:
+        """dh from dmu, or None where `input_gradient` is false. `out` is room for the hidden layer's gradient."""
         h, *between, mu = cache
         da = self._squash_backward(dmu, mu)
         if not between:
             return self.mean.backward(da, h, input_gradient)
-        dx = self.mean.backward(da, between[0])
+        dx = self.mean.backward(da, between[0], out=out)
         dx = relu_backward(dx, between[0], out=dx, xp=self.xp)
         return self.hidden.backward(dx, h, input_gradient)
 

@@ -85,6 +85,7 @@ class GlimpseSensor:
         self.margin = (self.sides[-1] + 1) // 2  # a patch centred on the image's edge sticks out this far
         self.xp = xp
         self.dtype = np.dtype(dtype)
+        self._halves: tuple[Any, list[tuple[Array, Array]]] | None = None
 
     def shape(self, channels: int) -> tuple[int, int, int, int]:
         """(K, g, g, C) of one glimpse."""
@@ -133,27 +134,64 @@ class GlimpseSensor:
 
         Halved k times, its middle g x g pixels are the patch of scale k.
         """
-        scene = self.crop(canvas, location, self.sides[-1])
+        xp, scene = self.xp, self.crop(canvas, location, self.sides[-1])
+        halves = self.halves(scene)
         for k in range(self.scales):
             if k:
-                # Rows first: they are contiguous. uint8 adds up to far less than float32 can count exactly.
-                pairs = self.xp.add(scene[:, ::2], scene[:, 1::2], dtype=self.dtype)
-                scene = pairs[:, :, ::2] + pairs[:, :, 1::2]
-                scene *= 0.25
+                rows, squares = halves[k - 1]  # rows first: they are contiguous
+                xp.add(scene[:, ::2], scene[:, 1::2], out=rows, dtype=rows.dtype)
+                scene = xp.add(rows[:, :, ::2], rows[:, :, 1::2], out=squares)
             start = (scene.shape[1] - self.patch) // 2
             middle = slice(start, start + self.patch)
-            patches[:, k] = scene[:, middle, middle]
+            xp.multiply(scene[:, middle, middle], self.dtype.type(0.25**k), out=patches[:, k])
+
+    def halves(self, scene: Array) -> list[tuple[Array, Array]]:
+        """Room for the sums of 2 x 1 and of 2 x 2 pixels of each halving, kept for the next glimpse.
+
+        Bytes add up to whole numbers, in the narrowest type that holds the sum of 4^(K - 1) of them.
+        """
+        count, side, _, channels = scene.shape
+        sums = np.min_scalar_type(255 * 4 ** (self.scales - 1)) if scene.dtype == np.uint8 else self.dtype
+        if self._halves is None or self._halves[0] != (scene.shape, sums):
+            shapes = [(side >> k, side >> (k - 1)) for k in range(1, self.scales)]
+            self._halves = (
+                (scene.shape, sums),
+                [
+                    (
+                        self.xp.empty((count, half, whole, channels), dtype=sums),
+                        self.xp.empty((count, half, half, channels), dtype=sums),
+                    )
+                    for half, whole in shapes
+                ],
+            )
+        return self._halves[1]
 
     def crop(self, canvas: Canvas, location: Array, side: int) -> Array:
         """(R, side, side, C) pixels around the locations: one gather for all rows."""
-        xp, pixels = self.xp, canvas.pixels
-        batch, padded_height, padded_width, channels = pixels.shape
         height, width, _ = canvas.image_shape
-        rows = location.shape[0]
-        left = corner(location[:, 0], width, side, xp) + canvas.margin
-        top = corner(location[:, 1], height, side, xp) + canvas.margin
-        # Where the patch starts in the flat pixels, and where its pixels lie relative to that.
-        start = (((xp.arange(rows) % batch) * padded_height + top) * padded_width + left) * channels
-        column = xp.arange(side * channels)
-        offset = (xp.arange(side)[:, None] * (padded_width * channels) + column).reshape(-1)
-        return pixels.reshape(-1).take(start[:, None] + offset).reshape(rows, side, side, channels)
+        image = self.xp.arange(len(location)) % len(canvas.pixels)
+        top = corner(location[:, 1], height, side, self.xp) + canvas.margin
+        left = corner(location[:, 0], width, side, self.xp) + canvas.margin
+        gather = gather_windows if self.xp is np else gather_pixels
+        return gather(canvas.pixels, image, top, left, side, self.xp)
+
+
+def gather_pixels(pixels: Array, image: Array, top: Array, left: Array, side: int, xp: Any = np) -> Array:
+    """(R, side, side, C): the square of each row's image that starts at (top, left), pixel by pixel."""
+    _, height, width, channels = pixels.shape
+    # Where the patch starts in the flat pixels, and where its pixels lie relative to that.
+    start = ((image * height + top) * width + left) * channels
+    column = xp.arange(side * channels)
+    offset = (xp.arange(side)[:, None] * (width * channels) + column).reshape(-1)
+    return pixels.reshape(-1).take(start[:, None] + offset).reshape(len(start), side, side, channels)
+
+
+def gather_windows(pixels: Array, image: Array, top: Array, left: Array, side: int, xp: Any = np) -> Array:
+    """The same on NumPy, ten times as fast for large squares, since it copies them row by row.
+
+    An index into a view of all squares that fit, which overlap: (B, H - side + 1, W - side + 1, side, side, C).
+    """
+    batch, height, width, channels = pixels.shape
+    shape = (batch, height - side + 1, width - side + 1, side, side, channels)
+    strides = pixels.strides[:3] + pixels.strides[1:]
+    return np.ndarray(shape, pixels.dtype, np.ascontiguousarray(pixels), strides=strides)[image, top, left]

@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ class Trainer:
             raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
         self.replicas = [self.model, *(self.model.replica() for _ in range(self.workers - 1))]
         self.storages = [each.storage(config.batch_size // self.workers * self.rollouts) for each in self.replicas]
-        self.pool = ThreadPoolExecutor(self.workers)
+        self.each = ThreadPoolExecutor(self.workers).map if self.workers > 1 else map
+        ends = [worker * self.model.parameters.size // self.workers for worker in range(self.workers + 1)]
+        self.shares = [slice(*pair) for pair in pairwise(ends)]  # of the parameters, for the optimizer
         self.spans = self.model.parameters.spans()
         self.reset()
 
@@ -98,22 +101,17 @@ class Trainer:
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
         """Forward, backward, update: one batch, and nothing brought to the host."""
         config, parameters = self.config, self.model.parameters
-        if self.workers == 1:
-            losses = [self.share(0, canvas, labels, randomness)]
-        else:
-            losses = list(
-                self.pool.map(
-                    self.share, range(self.workers), *zip(*self.split(canvas, labels, randomness), strict=True)
-                )
-            )
-            for replica in self.replicas[1:]:
-                parameters.gradients += replica.parameters.gradients
+        shares = zip(*self.split(canvas, labels, randomness), strict=True)
+        losses = list(self.each(self.share, range(self.workers), *shares))
+        for replica in self.replicas[1:]:
+            parameters.gradients += replica.parameters.gradients
+        if self.workers > 1:
             parameters.gradients /= self.workers  # the loss is a mean over the batch
         squares = [self.xp.dot(parameters.gradients[span], parameters.gradients[span]) for span in self.spans.values()]
         norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
-        self.optimizer.step(lr)
+        self.optimizer.step(lr, self.shares, self.each)
         of_shares = [self.xp.stack([*(loss.terms[term] for term in self.model.terms), loss.reward]) for loss in losses]
         self.totals += self.xp.concatenate([sum(of_shares) / self.workers, norms])
         self.steps += 1

@@ -9,7 +9,8 @@ again from the parameters with only what may move moving.
 from dataclasses import dataclass
 
 from ramnp.backend import Array
-from ramnp.model import RecurrentAttentionModel, Rollout, flatten_time
+from ramnp.layers import flatten_time
+from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.reinforce import loss_terms, rewards
 from ramnp.sensor import Canvas
 

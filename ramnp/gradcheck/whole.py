@@ -12,7 +12,8 @@ from ramnp.gradcheck.mistakes import LEARNING, LOG_PROB_HINTS, POLICY, REINFORCE
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row, merge
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
-from ramnp.model import RecurrentAttentionModel, Rollout, flatten_time
+from ramnp.layers import flatten_time
+from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.reinforce import HybridLoss, hybrid_loss, policy_loss_backward, rewards
 
 ROUTINGS = ("detached", "paper")
