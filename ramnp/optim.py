@@ -4,7 +4,6 @@ Everything works in place, and nothing is brought to the host.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +14,7 @@ from ramnp.parameters import Parameters
 
 
 class Optimizer:
-    """An update of all parameters from their gradients, of every element on its own.
-
-    So threads can share it: `step` hands each of the `shares` of the vector to `update`, by `map` or by the method of
-    that name of a pool of threads.
+    """An update of all parameters from their gradients.
 
     Args:
         parameters: values and gradients.
@@ -31,14 +27,8 @@ class Optimizer:
         self.parameters, self.xp = parameters, xp
         self._scratch: Array = xp.empty_like(parameters.values)
 
-    def step(
-        self, lr: float, shares: Sequence[slice] = (slice(None),), each: Callable[..., Iterable[None]] = map
-    ) -> None:
+    def step(self, lr: float) -> None:
         """One update, with the learning rate `lr`."""
-        list(each(self.update, [lr] * len(shares), shares))
-
-    def update(self, lr: float, share: slice) -> None:
-        """The update of one share of the vector."""
         raise NotImplementedError
 
 
@@ -52,11 +42,10 @@ class SGD(Optimizer):
         self.momentum = config.momentum
         self.velocity: Array = xp.zeros_like(parameters.values)
 
-    def update(self, lr: float, share: slice) -> None:
-        velocity = self.velocity[share]
-        velocity *= self.momentum
-        velocity += self.parameters.gradients[share]
-        self.parameters.values[share] -= self.xp.multiply(velocity, lr, out=self._scratch[share])
+    def step(self, lr: float) -> None:
+        self.velocity *= self.momentum
+        self.velocity += self.parameters.gradients
+        self.parameters.values -= self.xp.multiply(self.velocity, lr, out=self._scratch)
 
 
 class Adam(Optimizer):
@@ -81,15 +70,10 @@ class Adam(Optimizer):
         self.v: Array = xp.zeros_like(parameters.values)
         self.t = np.zeros((), dtype=np.int64)
 
-    def step(
-        self, lr: float, shares: Sequence[slice] = (slice(None),), each: Callable[..., Iterable[None]] = map
-    ) -> None:
+    def step(self, lr: float) -> None:
         self.t += 1
-        super().step(lr, shares, each)
-
-    def update(self, lr: float, share: slice) -> None:
         xp, t = self.xp, int(self.t)
-        g, m, v, scratch = self.parameters.gradients[share], self.m[share], self.v[share], self._scratch[share]
+        g, m, v, scratch = self.parameters.gradients, self.m, self.v, self._scratch
         xp.subtract(g, m, out=scratch)
         scratch *= 1 - self.b1
         m += scratch
@@ -102,7 +86,7 @@ class Adam(Optimizer):
         scratch += c * self.eps
         xp.divide(m, scratch, out=scratch)
         scratch *= lr * c / (1 - self.b1**t)
-        self.parameters.values[share] -= scratch
+        self.parameters.values -= scratch
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}

@@ -26,6 +26,7 @@ import numpy as np
 
 from ramnp.backend import Array
 from ramnp.errors import UsageError
+from ramnp.windows import windows
 
 
 class Canvas(NamedTuple):
@@ -172,26 +173,4 @@ class GlimpseSensor:
         image = self.xp.arange(len(location)) % len(canvas.pixels)
         top = corner(location[:, 1], height, side, self.xp) + canvas.margin
         left = corner(location[:, 0], width, side, self.xp) + canvas.margin
-        gather = gather_windows if self.xp is np else gather_pixels
-        return gather(canvas.pixels, image, top, left, side, self.xp)
-
-
-def gather_pixels(pixels: Array, image: Array, top: Array, left: Array, side: int, xp: Any = np) -> Array:
-    """(R, side, side, C): the square of each row's image that starts at (top, left), pixel by pixel."""
-    _, height, width, channels = pixels.shape
-    # Where the patch starts in the flat pixels, and where its pixels lie relative to that.
-    start = ((image * height + top) * width + left) * channels
-    column = xp.arange(side * channels)
-    offset = (xp.arange(side)[:, None] * (width * channels) + column).reshape(-1)
-    return pixels.reshape(-1).take(start[:, None] + offset).reshape(len(start), side, side, channels)
-
-
-def gather_windows(pixels: Array, image: Array, top: Array, left: Array, side: int, xp: Any = np) -> Array:
-    """The same on NumPy, ten times as fast for large squares, since it copies them row by row.
-
-    An index into a view of all squares that fit, which overlap: (B, H - side + 1, W - side + 1, side, side, C).
-    """
-    batch, height, width, channels = pixels.shape
-    shape = (batch, height - side + 1, width - side + 1, side, side, channels)
-    strides = pixels.strides[:3] + pixels.strides[1:]
-    return np.ndarray(shape, pixels.dtype, np.ascontiguousarray(pixels), strides=strides)[image, top, left]
+        return windows(canvas.pixels, side, side, self.xp)[image, top, left]

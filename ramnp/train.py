@@ -29,7 +29,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +86,6 @@ class Trainer:
         self.replicas = [self.model, *(self.model.replica() for _ in range(self.workers - 1))]
         self.storages = [each.storage(config.batch_size // self.workers * self.rollouts) for each in self.replicas]
         self.each = ThreadPoolExecutor(self.workers).map if self.workers > 1 else map
-        ends = [worker * self.model.parameters.size // self.workers for worker in range(self.workers + 1)]
-        self.shares = [slice(*pair) for pair in pairwise(ends)]  # of the parameters, for the optimizer
         self.spans = self.model.parameters.spans()
         self.reset()
 
@@ -111,7 +108,7 @@ class Trainer:
         norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
-        self.optimizer.step(lr, self.shares, self.each)
+        self.optimizer.step(lr)
         of_shares = [self.xp.stack([*(loss.terms[term] for term in self.model.terms), loss.reward]) for loss in losses]
         self.totals += self.xp.concatenate([sum(of_shares) / self.workers, norms])
         self.steps += 1

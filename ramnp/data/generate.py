@@ -17,6 +17,7 @@ import numpy as np
 
 from ramnp.backend import Array
 from ramnp.sensor import Canvas
+from ramnp.windows import windows
 
 DIGIT, PIECE = 3, 5  # columns that the digit and that each piece take in a recipe
 
@@ -60,34 +61,16 @@ class Scene:
         _, height, width, channels = digits.shape
         batch, side = len(recipes), self.size + 2 * margin
         pixels = xp.zeros((batch, side, side, channels), dtype=np.uint8)
-        image, ink, canvas = xp.arange(batch), digits.reshape(-1), pixels.reshape(-1)
+        image = xp.arange(batch)
 
         def add(of: Array, crop: tuple[Any, Any], at: tuple[Array, Array], extent: tuple[int, int]) -> None:
             """Add to every canvas a window of `extent` pixels, cut at `crop` out of digit `of`, at `at`."""
-            added = ink.take(window(digits.shape, of, crop, extent, xp))
-            place = window(pixels.shape, image, (at[0] + margin, at[1] + margin), extent, xp)
-            under = canvas.take(place)
+            canvas, place = windows(pixels, *extent, xp), (image, at[0] + margin, at[1] + margin)
+            added, under = windows(digits, *extent, xp)[of, *crop], canvas[place]
             canvas[place] = under + xp.minimum(added, 255 - under)  # a window never meets a pixel twice
 
         for start in range(DIGIT, recipes.shape[1], PIECE):
             of, *corners = (recipes[:, start + column] for column in range(PIECE))
-            add(of, corners[:2], corners[2:], (self.piece_side, self.piece_side))
+            add(of, tuple(corners[:2]), tuple(corners[2:]), (self.piece_side, self.piece_side))
         add(recipes[:, 0], (0, 0), (recipes[:, 1], recipes[:, 2]), (height, width))
         return Canvas(pixels, margin)
-
-
-def window(
-    shape: tuple[int, ...], image: Array, corner: tuple[Array | int, Array | int], extent: tuple[int, int], xp: Any
-) -> Array:
-    """Where windows lie in flat images of `shape` (n, H, W, C): indices (B, height * width * C).
-
-    Args:
-        image: (B,), which image.
-        corner: (top, left) of each window, each (B,) or one for all.
-        extent: (height, width) of the windows.
-    """
-    _, height, width, channels = shape
-    start = ((image * height + corner[0]) * width + corner[1]) * channels
-    column = xp.arange(extent[1] * channels)
-    offset = (xp.arange(extent[0])[:, None] * (width * channels) + column).reshape(-1)
-    return start[:, None] + offset

@@ -1,0 +1,49 @@
+"""Windows: rectangles cut out of many images, or written into them, at places that differ from row to row.
+
+    windows(pixels, height, width, xp)[image, top, left]
+
+with `pixels` (n, H, W, C), contiguous where they are written to, and arrays of integers `image`, `top`, `left` (R,), or one integer for all rows, is an array
+(R, height, width, C), and can be assigned to. Corners are (top, left) pixels, and windows lie inside the images.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ramnp.backend import Array
+
+
+def windows(pixels: Array, height: int, width: int, xp: Any = np) -> "np.ndarray | Windows":
+    """All windows of one size, to be indexed.
+
+    On NumPy it is a view (n, H - height + 1, W - width + 1, height, width, C) in which neighbours overlap: an index into
+    it copies whole rows of pixels, which for large windows is ten times as fast as `Windows`.
+    """
+    if xp is not np or not pixels.flags.c_contiguous:
+        return Windows(pixels, height, width, xp)
+    count, full_height, full_width, channels = pixels.shape
+    shape = (count, full_height - height + 1, full_width - width + 1, height, width, channels)
+    return np.ndarray(shape, pixels.dtype, pixels, strides=pixels.strides[:3] + pixels.strides[1:])
+
+
+class Windows:
+    """The same on every backend: one gather or scatter, with an index for every pixel."""
+
+    def __init__(self, pixels: Array, height: int, width: int, xp: Any = np) -> None:
+        _, self.full_height, self.full_width, channels = pixels.shape
+        self.flat = pixels.reshape(-1)
+        self.shape, self.pixel = (height, width, channels), channels
+        # Where the pixels of a window lie, relative to its first.
+        column = xp.arange(width * channels)
+        self.offset = (xp.arange(height)[:, None] * (self.full_width * channels) + column).reshape(-1)
+
+    def where(self, image: Array, top: Array | int, left: Array | int) -> Array:
+        """Indices (R, height * width * C) into the flat images."""
+        start = ((image * self.full_height + top) * self.full_width + left) * self.pixel
+        return start[:, None] + self.offset
+
+    def __getitem__(self, corner: tuple[Array, Array | int, Array | int]) -> Array:
+        return self.flat.take(self.where(*corner)).reshape(-1, *self.shape)
+
+    def __setitem__(self, corner: tuple[Array, Array | int, Array | int], values: Array) -> None:
+        self.flat[self.where(*corner)] = values.reshape(len(values), -1)
