@@ -22,11 +22,13 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from ramnp import data
+from ramnp.analysis import analyse
 from ramnp.backend import Backend, get_backend
 from ramnp.cli import INTERRUPTED, Parser, read_json, run
 from ramnp.config import Config
 from ramnp.data import DATASETS
 from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError, first_line
+from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
 from ramnp.train import Run, default_workers
@@ -83,7 +85,7 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
     with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
         training.fit()
         training.finish()
-    return collect(training)
+        return collect(training)
 
 
 def begun_with(folder: Path, name: str, limit: int | None) -> Config | None:
@@ -106,9 +108,10 @@ def begun_with(folder: Path, name: str, limit: int | None) -> Config | None:
 
 
 def collect(training: Run) -> dict[str, Any]:
-    """The result of a finished run."""
-    config, task = training.config, DATASETS[training.config.dataset]
+    """The result of a finished run, whose model now has the weights of the best epoch."""
+    config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
     steps = min(training.steps_per_epoch, training.limit_batches or training.steps_per_epoch)
+    recurrent = isinstance(model, RecurrentAttentionModel)
     return read_json(training.folder / "result.json") | {
         "config": config.to_json(),
         "training_images": training.epoch * steps * config.batch_size,
@@ -122,6 +125,7 @@ def collect(training: Run) -> dict[str, Any]:
             }
             for line in training.metrics
         ],
+        "analysis": analyse(model, training.test, limit_batches=training.limit_batches) if recurrent else None,
     }
 
 

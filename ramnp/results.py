@@ -9,6 +9,7 @@ A file has a field a line: those of the run's `result.json` (`train.py`), and
 | device           | the GPU, or null                                                                    |
 | data             | every file of the task, and what its checksum says                                  |
 | history          | every epoch's validation errors and training error, in percent                      |
+| analysis         | what the policy does, see analysis.py; null of a network that sees the whole image  |
 """
 
 import json
@@ -22,7 +23,7 @@ from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.presets import PRESETS, ROWS, Row, number
 
 MADE_ANYWHERE = ("seed", "workers")  # fields in which runs of the same preset may differ
-NEEDED = ("preset", "seed", "config", "test_error", "limit_batches", "history")
+NEEDED = ("preset", "seed", "config", "test_error", "limit_batches", "history", "analysis")
 
 
 def result_path(folder: Path, name: str, seed: int) -> Path:
@@ -54,7 +55,7 @@ def read_result(path: Path) -> dict[str, Any]:
     missing = [name for name in NEEDED if name not in result]
     if missing or result["preset"] not in ROWS:
         lacks = f"it lacks {missing[0]}" if missing else f"there is no row {result['preset']!r}"
-        raise CheckpointError(f"{path} is no result of this version ({lacks}): restore it, or delete it")
+        raise CheckpointError(f"{path} is no result of this version ({lacks}): restore it, or delete it and run again")
     return result
 
 
