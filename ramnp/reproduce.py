@@ -30,11 +30,13 @@ from ramnp.data import DATASETS
 from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError, first_line
 from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
+from ramnp.pretrained.ship import ship
 from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
 from ramnp.train import Run, default_workers
 
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")
+REPORT = Path("docs/results.md")
 
 
 def run_folder(name: str, seed: int) -> Path:
@@ -180,6 +182,13 @@ def build_parser() -> Parser:
         "--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="threads that share each batch (the cores, up to 4)")
+    parser.add_argument(
+        "--report", type=Path, nargs="?", const=REPORT, metavar="FILE.md",
+        help=f"write the tables and plots of all results; trains nothing ({REPORT})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ship", metavar="ROW", help="put the weights of a finished run into the package, with a card; one seed"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="where results go (results)")
     parser.add_argument("--limit-batches", type=int, metavar="N", help="only a try, on N batches an epoch: no result")
     return parser
@@ -206,7 +215,19 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.list:
         print(listing(out, arguments.seeds))
         return 0
+    if arguments.report:
+        from ramnp.report import write_report  # matplotlib takes its time
+
+        print("\n".join(map(str, write_report(out, arguments.report))))
+        return 0
     backend, code = get_backend(arguments.backend), 0
+    if arguments.ship:
+        if arguments.ship not in ROWS or len(arguments.seeds) > 1:
+            raise UsageError(f"--ship {arguments.ship}: takes one row of --list and one of --seeds")
+        (seed,) = arguments.seeds
+        files = ship(arguments.ship, result_path(out, arguments.ship, seed), run_folder(arguments.ship, seed), backend)
+        print("\n".join(map(str, files)))
+        return 0
     # Seed by seed, so that every row has one figure before any has three.
     for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
         if arguments.resume and not (run_folder(name, seed) / "checkpoint.npz").exists():

@@ -92,6 +92,14 @@ def check_same(place: Path, values: dict[str, Any], name: str, limits: tuple[int
         )
 
 
+def describe_data(checks: dict[str, str]) -> str:
+    """Whether a result's files of the task are the published ones, in a sentence."""
+    others = [f"`{name}`: {check}" for name, check in checks.items() if "as published" not in check]
+    if not others:
+        return "The data files are as published."
+    return f"Not all data files are known to be the published ones: {'; '.join(others)}."
+
+
 class Verdict(NamedTuple):
     """Whether the averaged figure reaches the floor and the goal of its row; None where the row has none."""
 

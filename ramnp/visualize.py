@@ -1,6 +1,6 @@
 """Pictures: the learning curves of a run, where the network looked, what it answered, and a sheet of images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ramnp.analysis import CHOOSERS
 from ramnp.checkpoint import write_atomically
@@ -159,18 +159,11 @@ def plot_analysis(analysis: dict[str, Any], title: str, path: Path) -> None:
     figure = Figure(figsize=(14, 3.8 + 14 / max(steps, 6) * len(maps)), layout="constrained")
     heights = (3.8, *[14 / max(steps, 6)] * len(maps))
     top, *below = figure.subfigures(1 + len(maps), 1, height_ratios=heights, squeeze=False)[:, 0]
-    errors, spread, distance, bits = top.subplots(1, 4)
-    plot_errors_by_glimpse(errors, analysis["errors"])
-    if "paths" in analysis:
-        plot_spread(spread, analysis["paths"])
-    else:
-        spread.set_visible(False)
-    if "digit" in analysis:
-        plot_distance(distance, analysis["digit"])
-        plot_information(bits, analysis["digit"])
-    else:
-        distance.set_visible(False)
-        bits.set_visible(False)
+    panels: list[tuple[Callable[[Any, Any], None], str]] = [(plot_errors_by_glimpse, "errors")]
+    panels += [(plot_spread, "paths"), (plot_distance, "digit"), (plot_information, "digit")]
+    panels = [(plot, part) for plot, part in panels if part in analysis]
+    for axes, (plot, part) in zip(top.subplots(1, max(len(panels), 2))[: len(panels)], panels, strict=True):
+        plot(axes, analysis[part])
     for part, cell in zip(maps, below, strict=True):
         plot_maps(cell, analysis[part], analysis.get("digit", {}).get("side") if part == "digit" else None)
     figure.suptitle(title)
@@ -183,9 +176,8 @@ def plot_errors_by_glimpse(axes: Any, errors: dict[str, dict[str, list[float]]])
         x = range(1, len(kinds["one"]) + 1)
         axes.plot(x, kinds["averaged"], color=LOOKS[chooser], label=CHOOSERS[chooser], **STYLE)
         axes.plot(x, kinds["one"], color=LOOKS[chooser], lw=0.7, ls="--")
-    axes.set(xlabel="glimpses", ylabel="error (%)", yscale="log", title="error, by who chooses the locations")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    axes.set(xlabel="glimpses", ylabel="error (%)", title="error, by who chooses the locations")
+    scale_errors(axes)
     axes.plot([], [], color="black", lw=0.7, ls="--", label="one rollout, not averaged")
     _finish_steps(axes, loc="upper right")
 
@@ -238,6 +230,14 @@ def plot_maps(figure: Any, looks: dict[str, Any], side: list[int] | None = None)
             axes.add_patch(box)
     place = "relative to the digit's centre (dashed: its square)" if side else "on the image"
     figure.suptitle(f"where the glimpses of all images look, in pixels, {place}", fontsize=10)
+
+
+def scale_errors(axes: Any) -> None:
+    """A logarithmic axis of errors in percent, written out."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _finish_steps(axes: Any, **legend: Any) -> None:
