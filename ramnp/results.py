@@ -126,7 +126,7 @@ def describe_verdict(row: Row, error: float) -> str:
         where = "within" if verdict.floor else "OUTSIDE"
         return f"{where} the range of this control, {number(low)} to {number(high)} %"
     if verdict.floor is None:
-        return "this row has neither floor nor goal"
+        return "has neither floor nor goal to reach"
     if not verdict.floor:
         return f"MISSES its floor of {number(row.floor)} %"
     goal = "reaches its goal, below" if verdict.goal else "reaches its floor, but not its goal, below"

@@ -66,56 +66,70 @@ def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path
 
 def card(result: dict[str, Any], saved: Checkpoint, rounded: dict[str, float], source: Source) -> str:
     """What the weights are, in Markdown."""
-    name, seed, config = result["preset"], result["seed"], saved.config
-    row = ROWS[name]
-    height, width, channels = saved.image_shape
+    config, row = saved.config, ROWS[result["preset"]]
     figures = "\n".join(
-        f"| {kind} | " + " | ".join(f"{errors[figure]:.2f}" for figure in rounded) + " |"
-        for kind, errors in (("float32, as trained", result["test_error"]), ("float16, as here", rounded))
+        f"| {weights} | " + " | ".join(f"{errors[figure]:.2f}" for figure in rounded) + " |"
+        for weights, errors in (("float32, as trained", result["test_error"]), ("float16, as here", rounded))
     )
-    settings = json.dumps(config.to_json(), indent=2)
-    flags = f"{name} --seeds {seed} --workers {config.workers}"
-    device = f", {result['device']}" if result["device"] else ""
-    return f"""# {name}
+    return CARD.format(
+        name=config.preset,
+        seed=config.seed,
+        workers=config.workers,
+        task=row.task,
+        kind="recurrent attention" if config.model == "ram" else "a network that sees the whole image",
+        parameters=result["parameters"],
+        images=len(source),
+        heads=" | ".join(rounded),
+        rule="---|" * len(rounded),
+        figures=figures,
+        verdict=describe_verdict(row, result["test_error"]["averaged"]),
+        dataset=config.dataset,
+        shape="x".join(map(str, saved.image_shape)),
+        classes=saved.classes,
+        data=describe_data(result["data"]),
+        epoch=saved.epoch,
+        epochs=result["epochs"],
+        chosen="the best by validation error" if result["validation_error"] else "the last",
+        revision=result["git_revision"],
+        machine=", ".join(filter(None, (result["backend"], result["machine"], result["device"]))),
+        minutes=result["seconds"] / 60,
+        settings=json.dumps(config.to_json(), indent=2),
+    )
 
-{row.task}: {"recurrent attention" if config.model == "ram" else "a network that sees the whole image"},
-{result["parameters"]:,} parameters.
+
+CARD = """\
+# {name}
+
+{task}: {kind}, {parameters:,} parameters.
 
     model = ramnp.load_pretrained("{name}")
     python -m ramnp.evaluate ramnp/pretrained/{name}.npz
 
-Test error in %, over {len(source):,} images:
+Test error in %, over {images:,} images:
 
-| weights | {" | ".join(rounded)} |
-|---|{"---|" * len(rounded)}
+| weights | {heads} |
+|---|{rule}
 {figures}
 
-The averaged figure in float32 {describe_verdict(row, result["test_error"]["averaged"])}.
+The averaged figure in float32 {verdict}.
 
 ## Data
 
-Images of {height}x{width}x{channels} (height, width, channels) of `{config.dataset}` in {
-        saved.classes:,} classes, split
-as `datasets/README.md` says. {describe_data(result["data"])}
+`{dataset}`: images of {shape} (height, width, channels) in {classes:,} classes, made and split as `datasets/README.md`
+says. {data}
 
 ## Limits
 
-It answers with one of its {
-        saved.classes:,} classes whatever it is shown, and its figures hold for images composed as those
-above alone. They are one run's, with seed {
-        seed
-    }; `docs/results.md` tells how far seeds differ. The weights are rounded to
-float16, to be used, not to be trained further as if nothing had happened.
+It answers with one of its {classes:,} classes whatever it is shown, and its figures hold for images made as those above
+alone. They are one run's, with seed {seed}; `docs/results.md` tells how far seeds differ. The weights are rounded to
+float16, and their optimizer is not here: to train on, start from a run folder.
 
 ## How it was made
 
-    python -m ramnp.reproduce {flags}
+    python -m ramnp.reproduce {name} --seeds {seed} --workers {workers}
     python -m ramnp.reproduce --ship {name} --seeds {seed}
 
-The weights are those of epoch {result["evaluated_epoch"]} of {result["epochs"]}, {
-        "the best by validation error" if result["validation_error"] else "the last"
-    }; revision `{result["git_revision"]}`,
-{result["backend"]} on {result["machine"]}{device}, {result["seconds"] / 3600:.1f} hours.
+The weights are those of epoch {epoch} of {epochs}, {chosen}; revision `{revision}`; {machine}; {minutes:,.0f} minutes.
 
 ```json
 {settings}
