@@ -109,8 +109,8 @@ def render(
     goals = sum(verdicts[name].goal for name in with_goal if name in verdicts)
     blocks = [
         "# Results",
-        "Written by `python -m ramnp.reproduce --report` from the files in `results/`; do not edit. "
-        "A row is made again with `python -m ramnp.reproduce ROW --seeds 0`, on a fresh clone too.",
+        "Written by `python -m ramnp.reproduce --report` from the files in `results/`; do not edit.\n"
+        "`python -m ramnp.reproduce ROW --seeds 0,1,2` trains a row.",
         f"**{len(counted)} of {len(ROWS)} rows have a result; {floors} of {len(with_floor)} floors are met, and "
         f"{goals} of {len(with_goal)} goals.**",
         HOW,

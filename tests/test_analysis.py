@@ -126,6 +126,17 @@ def test_the_spread_splits_the_variance_of_all_locations(model, source):
     split = np.square(paths["between_images"]) + np.square(paths["between_starts"])
     np.testing.assert_allclose(split, total, rtol=1e-3)
     assert paths["pixels"] == [30, 30]
+    centre = np.concatenate(pooled[4::9], axis=1).std(axis=1)
+    np.testing.assert_allclose(paths["from_centre"], centre, rtol=1e-3)
+
+
+def test_the_paths_are_those_of_the_deterministic_figure_in_pixels(model, source):
+    looks = pixel_paths(model, source)
+    for number, (canvas, labels) in enumerate(source.batches(evaluate.BATCH)):
+        rng = np.random.default_rng([evaluate.SEED, evaluate.DETERMINISTIC, number])
+        locations = model.forward(canvas, model.draw(rng, len(labels), deterministic=True)).locations
+        start = number * evaluate.BATCH
+        np.testing.assert_allclose(looks[:, start : start + len(labels)], 30 * (locations + 1), rtol=1e-5)
 
 
 def test_locations_of_another_image_are_another_images(model, source, monkeypatch):
@@ -144,7 +155,8 @@ def test_locations_of_another_image_are_another_images(model, source, monkeypatc
     one, averaged = looked
     assert one.shape == (4, 200, 2)
     for m in range(2):
-        np.testing.assert_array_equal(averaged[:, 200 * m + 7], own[:, 200 * m + 6])
+        for image in (7, 8):
+            np.testing.assert_array_equal(averaged[:, 200 * m + image], own[:, 200 * m + image - 1])
 
 
 # Where the digits are.

@@ -64,6 +64,9 @@ def test_a_row_is_trained_as_its_preset_says_and_its_result_has_what_the_tables_
     for line, measured in zip(result["history"], metrics, strict=True):
         assert line["validation_error"] == measured["validation_error"]
         assert line["training_error"] == pytest.approx(100 * (1 - measured["reward"]), abs=1e-3)
+    errors = result["analysis"]["errors"]["policy"]
+    assert errors["one"][-1] == result["test_error"]["deterministic"]
+    assert errors["averaged"][-1] == result["test_error"]["averaged"]
     of_the_run = json.loads((tmp_path / "runs/reproduce/mnist-2-seed3/result.json").read_text())
     assert {field: result[field] for field in of_the_run} == of_the_run
 
@@ -74,6 +77,8 @@ def test_rows_and_seeds_are_gone_through_seed_by_seed(command, tmp_path):
     said = [line.split(":")[0] for line in out.splitlines() if "averaged test error" in line]
     assert said == ["mnist-4, seed 1", "cnn-mnist, seed 1", "mnist-4, seed 0", "cnn-mnist, seed 0"]
     assert len(list((tmp_path / "elsewhere").iterdir())) == 4
+    whole_image = json.loads((tmp_path / "elsewhere/cnn-mnist-seed0.json").read_text())
+    assert whole_image["analysis"] is None
 
 
 def test_a_finished_result_is_skipped(command, tmp_path, monkeypatch):

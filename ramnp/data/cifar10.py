@@ -129,5 +129,5 @@ class Cifar10(Task):
         whole = "whole; no checksum is published for the extracted files"
         test = parse_records(read_file(path / TEST, RECORDS * RECORD), str(path / TEST))
         if tuple(test.labels[: len(FIRST)]) != FIRST:
-            return f"{whole}, and they are others: their images are in another order, as in a stand-in made of copies"
+            return f"{whole}, and these are others, in another order: such as a stand-in of JPEG-compressed copies"
         return f"{whole}, but their images are in the published order"
