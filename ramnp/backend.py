@@ -34,6 +34,13 @@ class Backend:
         """Copy an array to the host (NumPy: no copy). On a GPU this waits for all earlier work."""
         return np.asarray(array) if self.xp is np else self.xp.asnumpy(array)
 
+    @property
+    def device(self) -> str | None:
+        """The name of the GPU, or None on the CPU."""
+        if self.name != "cupy":
+            return None
+        return self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.runtime.getDevice())["name"].decode()
+
 
 NUMPY = Backend("numpy", np)
 

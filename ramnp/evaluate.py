@@ -22,7 +22,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ramnp import checkpoint, data
-from ramnp.backend import get_backend
+from ramnp.backend import Backend, get_backend
+from ramnp.checkpoint import Checkpoint
 from ramnp.classifier import Classifier
 from ramnp.cli import Parser, run
 from ramnp.data.source import Source
@@ -103,6 +104,29 @@ def find_weights(path: Path) -> Path:
     raise CheckpointError(f"{path} holds neither best.npz nor checkpoint.npz")
 
 
+def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, Classifier, Source]:
+    """What was saved in a run folder or file, the model, and the split of its data.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+        DataError: its data are, or are no longer what it was trained on.
+        UsageError: the split is empty.
+    """
+    path = find_weights(path)
+    saved = checkpoint.load(path)
+    model = saved.model(backend)
+    dataset = data.load(saved.config)
+    if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
+        raise DataError(
+            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
+            f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
+        )
+    source = dataset.source(split, backend, model.margin)
+    if not len(source):
+        raise UsageError(f"this run held out no {split} images")
+    return saved, model, source
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.evaluate", description=__doc__.split("\n\n", 1)[1])
     parser.add_argument("path", type=Path, metavar="PATH", help="a run folder, or a checkpoint (.npz)")
@@ -114,30 +138,23 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.rollouts < 1:
         raise UsageError(f"--rollouts must be at least 1, got {arguments.rollouts}")
-    backend = get_backend(arguments.backend)
-    path = find_weights(arguments.path)
-    saved = checkpoint.load(path)
-    model = saved.model(backend)
-    dataset = data.load(saved.config)
-    if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
-        raise DataError(
-            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
-            f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
-        )
-    source = dataset.source(arguments.split, backend, model.margin)
-    if not len(source):
-        raise UsageError(f"this run held out no {arguments.split} images")
+    saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
     # One thread a product: on busy cores several wait for each other far longer than they save.
     with threadpool_limits(1, user_api="blas"):
         starts = by_first_location(model, source) if arguments.first_locations else None
         errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
-        result = {"path": str(path), "preset": saved.config.preset, "epoch": saved.epoch, "split": arguments.split}
+        result = {
+            "path": str(saved.path),
+            "preset": saved.config.preset,
+            "epoch": saved.epoch,
+            "split": arguments.split,
+        }
         result |= {"rollouts": arguments.rollouts, "error": errors}
         json.dump(result | ({"first_locations": starts} if starts else {}), sys.stdout)
         print()
     else:
-        print(f"{path}: {title(saved.config)}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
+        print(f"{saved.path}: {title(saved.config)}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error")
         if starts:

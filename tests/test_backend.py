@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import strict_cupy
 
-from ramnp.backend import NUMPY, get_backend
+from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
@@ -45,6 +45,15 @@ def test_without_a_gpu_the_error_says_so(monkeypatch):
     assert "pip install" in str(error.value)
     assert "\n" not in str(error.value)
     assert get_backend("auto") is NUMPY
+
+
+def test_the_gpu_is_named():
+    runtime = types.SimpleNamespace(
+        getDevice=lambda: 1, getDeviceProperties=lambda number: [{}, {"name": b"A GPU"}][number]
+    )
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    assert Backend("cupy", cupy).device == "A GPU"
+    assert NUMPY.device is None
 
 
 def trained(backend, config, steps=3):

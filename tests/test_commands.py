@@ -258,7 +258,7 @@ def test_without_out_the_folder_is_named_after_preset_and_seed(trained, tmp_path
     assert re.fullmatch(r"mnist-4-changed-seed3-\d{8}-\d{6}", folder.name)  # the sizes here are not the preset's
 
 
-@pytest.mark.parametrize("module", ["ramnp.train", "ramnp.evaluate"])
+@pytest.mark.parametrize("module", ["ramnp.train", "ramnp.evaluate", "ramnp.reproduce", "ramnp.analysis"])
 def test_help_of_a_command_ends_well(module):
     process = run_module(module, "--help")
     assert (process.returncode, process.stderr) == (0, "")

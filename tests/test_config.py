@@ -70,8 +70,10 @@ def test_the_listing_has_a_line_a_preset():
     lines = listing().splitlines()
     for name in PRESETS:
         (line,) = (line for line in lines if line.split("  ")[0].strip() == name)
-        for figure in (ROWS[name].task, ROWS[name].paper, ROWS[name].tensorflow):
-            assert figure in line
+        row = ROWS[name]
+        assert row.task in line
+        for figure in (row.paper_a, row.paper_b, row.tensorflow):
+            assert (f"{figure:.2f}" if figure else " - ") in line + " "
 
 
 def test_every_field_belongs_to_one_group_and_is_described():

@@ -178,6 +178,18 @@ def test_verify_says_that_extracted_files_have_no_checksum(command, root, monkey
     assert f"{root / 'cifar10' / cifar10.FOLDER}: whole; no checksum" in out
 
 
+@pytest.mark.parametrize(("labels", "said"), [((3, 8, 8), "in the published order"), ((3, 8, 1), "stand-in")])
+def test_verify_tells_extracted_images_in_another_order(command, root, monkeypatch, labels, said):
+    monkeypatch.setattr(cifar10, "RECORDS", 3)
+    monkeypatch.setattr(cifar10, "FIRST", cifar10.FIRST[:3])
+    write_cifar_folder(root / "cifar10")
+    path = root / "cifar10" / cifar10.FOLDER / "test_batch.bin"
+    content = bytearray(path.read_bytes())
+    content[:: cifar10.RECORD] = bytes(labels)
+    path.write_bytes(content)
+    assert said in command(data_command.main, "verify", "cifar10")[1]
+
+
 def test_verify_of_published_files_says_so(command, root):
     code, out, _ = command(data_command.main, "verify", "cluttered-mnist", "--size", 80, "--validation", 10_000)
     assert code == 0

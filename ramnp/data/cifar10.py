@@ -26,6 +26,7 @@ TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST = "test_batch.bin"
 OTHER = 1 << 20  # bytes that the archive may hold beside its records: headers, a read-me, the names of the classes
 MEMBERS = 100  # the published archive has nine
+FIRST = (3, 8, 8, 0, 6, 6, 1, 6, 3, 1)  # labels of the published test images, in their order
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -123,6 +124,10 @@ class Cifar10(Task):
         return DataSet("cifar10", 10, train, held_out, parts[TEST], CLASSES)
 
     def check(self, path: Path) -> str:
-        if path.is_dir():
-            return "whole; no checksum is published for the extracted files"
-        return super().check(path)
+        if not path.is_dir():
+            return super().check(path)
+        whole = "whole; no checksum is published for the extracted files"
+        test = parse_records(read_file(path / TEST, RECORDS * RECORD), str(path / TEST))
+        if tuple(test.labels[: len(FIRST)]) != FIRST:
+            return f"{whole}, and these are others, in another order: such as a stand-in of JPEG-compressed copies"
+        return f"{whole}, but their images are in the published order"

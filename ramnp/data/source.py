@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ramnp.backend import Array, Backend
-from ramnp.data.generate import Scene
+from ramnp.data.generate import DIGIT, Scene
 from ramnp.data.prefetch import prefetch
 from ramnp.errors import UsageError
 from ramnp.sensor import Canvas, pad
@@ -86,6 +86,12 @@ class GeneratedSource(Source):
         """
         made = self._made(size, rng)
         return prefetch(made) if self.backend.xp is np else made
+
+    def corners(self) -> np.ndarray:
+        """(n, 2) rows and columns of the digits' top left corners, in the images that `batches` gives without `rng`."""
+        # A recipe does not depend on the batch that it is drawn in.
+        rng = np.random.default_rng([SEED, self.stream])
+        return self.scene.draw(rng, np.arange(len(self)), self.digits.shape)[:, 1:DIGIT]
 
     def _made(self, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Canvas, Array]]:
         order, starts = plan(len(self), size, rng)

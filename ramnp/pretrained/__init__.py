@@ -1,0 +1,35 @@
+"""Trained weights that come with the package, one file a row of the tables, with a card beside it that says what it is.
+
+They are checkpoints in float16, which halves them, and are computed with in the model's own type. `python -m
+ramnp.evaluate` takes the files as it takes any checkpoint; `python -m ramnp.reproduce --ship` makes them.
+"""
+
+from pathlib import Path
+
+from ramnp import checkpoint
+from ramnp.backend import Backend, get_backend
+from ramnp.classifier import Classifier
+from ramnp.errors import CheckpointError
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def pretrained_names() -> list[str]:
+    """The rows whose weights are here."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:
+    """The trained model of a row of the tables, such as "cluttered60-8".
+
+    Args:
+        backend: where it is to live, or the name of that: "numpy", "cupy" or "auto".
+
+    Raises:
+        CheckpointError: there are no such weights; the message names those there are.
+        BackendError: the backend cannot be used.
+    """
+    if name not in pretrained_names():
+        known = ", ".join(pretrained_names()) or "none yet"
+        raise CheckpointError(f"there are no trained weights {name!r}; there are: {known}")
+    return checkpoint.load(FOLDER / f"{name}.npz").model(get_backend(backend) if isinstance(backend, str) else backend)

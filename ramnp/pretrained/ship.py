@@ -1,0 +1,137 @@
+"""Make the weights and the card of a row: `python -m ramnp.reproduce --ship ROW`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ramnp import checkpoint
+from ramnp.backend import Backend
+from ramnp.checkpoint import Checkpoint, write_atomically
+from ramnp.config import Config
+from ramnp.data.source import Source
+from ramnp.errors import CheckpointError, RamnpError
+from ramnp.evaluate import evaluate, open_trained
+from ramnp.presets import ROWS
+from ramnp.pretrained import FOLDER
+from ramnp.results import check_same, describe_data, describe_verdict, read_result
+
+TOLERANCE = 0.05  # points by which rounding may move a figure
+LIMIT = 8_000_000  # bytes of all weights in the package
+
+
+def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path = FOLDER) -> list[Path]:
+    """Round the best weights of a finished run to float16, evaluate them, write them and their card.
+
+    Args:
+        name: the row.
+        result_file, run: its result and its run folder.
+        folder: where weights and card go.
+
+    Raises:
+        CheckpointError: the run is not finished, or its weights are not those of the result.
+        RamnpError: rounded, its figures differ, or the weights would be too many; then nothing is written.
+    """
+    if not result_file.exists():
+        raise CheckpointError(f"there is no {result_file}: `python -m ramnp.reproduce {name}` makes it")
+    result = read_result(result_file)
+    check_same(result_file, result["config"], name, (result["limit_batches"], None))
+    saved, _, source = open_trained(run / "best.npz", "test", backend)
+    if saved.config != Config.from_json(result["config"]) or saved.epoch != result["evaluated_epoch"]:
+        raise CheckpointError(f"{saved.path} is not what {result_file} was measured on")
+    rounded = dataclasses.replace(
+        saved, parameters={name: value.astype(np.float16) for name, value in saved.parameters.items()}
+    )
+    with threadpool_limits(1, user_api="blas"):  # as in evaluate
+        errors = evaluate(rounded.model(backend), source)
+    for figure, error in errors.items():
+        before = result["test_error"][figure]
+        if not abs(error - before) <= TOLERANCE:
+            raise RamnpError(
+                f"{name} in float16 has {error:.2f} % {figure} test error, and {before:.2f} % in float32: "
+                f"more than {TOLERANCE} points apart, so it is not shipped"
+            )
+    others = sum(path.stat().st_size for path in folder.glob("*.npz") if path.stem != name)
+    size = others + sum(value.nbytes for value in rounded.parameters.values())
+    if size > LIMIT:
+        raise RamnpError(f"with {name} the package would hold {size:,} bytes of weights, more than {LIMIT:,}")
+    weights, text = folder / f"{name}.npz", card(result, rounded, errors, source)
+    checkpoint.save(weights, rounded)
+    write_atomically(weights.with_suffix(".md"), lambda file: file.write(text.encode()))
+    return [weights, weights.with_suffix(".md")]
+
+
+def card(result: dict[str, Any], saved: Checkpoint, rounded: dict[str, float], source: Source) -> str:
+    """What the weights are, in Markdown."""
+    config, row = saved.config, ROWS[result["preset"]]
+    figures = "\n".join(
+        f"| {weights} | " + " | ".join(f"{errors[figure]:.2f}" for figure in rounded) + " |"
+        for weights, errors in (("float32, as trained", result["test_error"]), ("float16, as here", rounded))
+    )
+    return CARD.format(
+        name=config.preset,
+        seed=config.seed,
+        workers=config.workers,
+        task=row.task,
+        kind="recurrent attention" if config.model == "ram" else "a network that sees the whole image",
+        parameters=result["parameters"],
+        images=len(source),
+        heads=" | ".join(rounded),
+        rule="---|" * len(rounded),
+        figures=figures,
+        verdict=describe_verdict(row, result["test_error"]["averaged"]),
+        dataset=config.dataset,
+        shape="x".join(map(str, saved.image_shape)),
+        classes=saved.classes,
+        data=describe_data(result["data"]),
+        epoch=saved.epoch,
+        epochs=result["epochs"],
+        chosen="the best by validation error" if result["validation_error"] else "the last",
+        revision=result["git_revision"],
+        machine=", ".join(filter(None, (result["backend"], result["machine"], result["device"]))),
+        minutes=result["seconds"] / 60,
+        settings=json.dumps(config.to_json(), indent=2),
+    )
+
+
+CARD = """\
+# {name}
+
+{task}: {kind}, {parameters:,} parameters.
+
+    model = ramnp.load_pretrained("{name}")
+    python -m ramnp.evaluate ramnp/pretrained/{name}.npz
+
+Test error in %, over {images:,} images:
+
+| weights | {heads} |
+|---|{rule}
+{figures}
+
+The averaged figure in float32 {verdict}.
+
+## Data
+
+`{dataset}`: images of {shape} (height, width, channels) in {classes:,} classes, made and split as `datasets/README.md`
+says. {data}
+
+## Limits
+
+It answers with one of its {classes:,} classes whatever it is shown, and its figures hold for images made as those above
+alone. They are one run's, with seed {seed}; `docs/results.md` tells how far seeds differ. The weights are rounded to
+float16, and their optimizer is not here: to train on, start from a run folder.
+
+## How it was made
+
+    python -m ramnp.reproduce {name} --seeds {seed} --workers {workers}
+    python -m ramnp.reproduce --ship {name} --seeds {seed}
+
+The weights are those of epoch {epoch} of {epochs}, {chosen}; revision `{revision}`; {machine}; {minutes:,.0f} minutes.
+
+```json
+{settings}
+```
+"""

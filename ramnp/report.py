@@ -1,0 +1,401 @@
+"""`python -m ramnp.reproduce --report`: the tables and plots of all results, from the result files alone.
+
+Where a row has several seeds, a figure is their median, with the smallest and the largest behind it; floor and goal are
+those of the averaged figure. Errors become accuracies for CIFAR-10, for which accuracies are published.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ramnp.checkpoint import write_atomically
+from ramnp.errors import CheckpointError
+from ramnp.presets import PRESETS, ROWS, glimpses_and_sensor, number
+from ramnp.results import check_same, describe_data, judge, read_result, result_path
+from ramnp.visualize import LOOKS, STYLE, plot_analysis, save_figure, scale_errors
+
+FIGURES = ("deterministic", "stochastic", "averaged")
+LOG = "results_log.md"  # beside the report; written by hand
+Results = dict[str, list[dict[str, Any]]]  # those of each row, by seed
+
+
+def write_report(results: Path, report: Path) -> list[Path]:
+    """Write the report and its plots; return the paths of all.
+
+    Args:
+        results: the folder of the result files.
+        report: the Markdown file; plots go into a folder beside it that has its name without ".md".
+
+    Raises:
+        CheckpointError: a result file is damaged.
+        OutputError: something cannot be written.
+    """
+    counted, left_out = read_results(results)
+    plots = report.with_suffix("")
+    plots.mkdir(parents=True, exist_ok=True)
+    pictures = {
+        "glimpses": plot_by_glimpses(counted, plots / "glimpses.png"),
+        "clutter": plot_by_task(counted, plots / "clutter.png"),
+        "by_glimpse": plot_within_rollouts(counted, plots / "by_glimpse.png"),
+    }
+    policies = {}
+    for name in most_glimpses():
+        if name in counted:
+            first = counted[name][0]
+            policies[name] = plots / f"policy-{name}.png"
+            plot_analysis(first["analysis"], f"{name}, seed {first['seed']}", policies[name])
+    log = report.with_name(LOG)
+    text = render(counted, left_out, pictures, policies, log if log.exists() else None)
+    write_atomically(report, lambda file: file.write(text.encode()))
+    return [report, *(path for path in pictures.values() if path), *policies.values()]
+
+
+def read_results(folder: Path) -> tuple[Results, list[str]]:
+    """The results of every row that has some, and a line on each file that does not count.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    counted: Results = {}
+    left_out = []
+    for path in sorted(folder.glob("*.json")):
+        result = read_result(path)
+        name = result["preset"]
+        try:
+            if path != result_path(folder, name, result["seed"]):
+                raise CheckpointError(f"{path} holds {name}, seed {result['seed']}: its name is another")
+            check_same(path, result["config"], name, (result["limit_batches"], None))
+        except CheckpointError as error:
+            left_out.append(str(error))
+            continue
+        counted.setdefault(name, []).append(result)
+    for of_row in counted.values():
+        of_row.sort(key=lambda result: result["seed"])
+    return counted, left_out
+
+
+def tasks() -> list[tuple[str, list[str]]]:
+    """The tasks and their rows, in the order of the tables."""
+    return [(task, list(names)) for task, names in groupby(ROWS, key=lambda name: ROWS[name].task)]
+
+
+def learned(names: Iterable[str]) -> list[str]:
+    """The rows among `names` with a floor to reach: recurrent attention with a learned policy, of growing T."""
+    return [name for name in names if ROWS[name].floor is not None]
+
+
+def most_glimpses() -> list[str]:
+    """Of every task with such rows the one with the most glimpses."""
+    return [learned(names)[-1] for _, names in tasks() if learned(names)]
+
+
+# The tables.
+
+
+def render(
+    counted: Results, left_out: list[str], pictures: dict[str, Path | None], policies: dict[str, Path], log: Path | None
+) -> str:
+    """The report in Markdown."""
+    verdicts = {name: judge(ROWS[name], median_error(of_row)) for name, of_row in counted.items()}
+    with_floor = [name for name, row in ROWS.items() if row.floor is not None or row.control]
+    with_goal = [name for name, row in ROWS.items() if row.goal is not None]
+    floors = sum(verdicts[name].floor for name in with_floor if name in verdicts)
+    goals = sum(verdicts[name].goal for name in with_goal if name in verdicts)
+    blocks = [
+        "# Results",
+        "Written by `python -m ramnp.reproduce --report` from the files in `results/`; do not edit.\n"
+        "`python -m ramnp.reproduce ROW --seeds 0,1,2` trains a row.",
+        f"**{len(counted)} of {len(ROWS)} rows have a result; {floors} of {len(with_floor)} floors are met, and "
+        f"{goals} of {len(with_goal)} goals.**",
+        HOW,
+    ]
+    for task, names in tasks():
+        blocks += [f"## {task[0].upper()}{task[1:]}", *of_task(task, names, counted)]
+    blocks += ["## In pictures", *(picture(name, pictures[name]) for name in pictures if pictures[name])]
+    if not counted:
+        blocks.append("There are no results yet.")
+    blocks += ["## Is the policy doing anything?", POLICY, *policy_table(counted)]
+    for name, path in policies.items():
+        blocks.append(f"![{name}: errors by who chooses the locations, how paths differ, and where it looks]"
+                      f"({path.parent.name}/{path.name})")  # fmt: skip
+    if left_out:
+        blocks += ["## Files that do not count", "\n".join(f"- {line}" for line in left_out)]
+    if log:
+        blocks += ["## What was tried", f"[{log.name}]({log.name})"]
+    return "\n\n".join(blocks) + "\n"
+
+
+HOW = """\
+Test error in %, over the whole test split, three ways: *deterministic*, each location the policy's mean; *stochastic*,
+one sampled rollout; *averaged*, class probabilities averaged over ten sampled rollouts. The first location is uniform
+in the image unless a preset says otherwise. The best epoch is chosen on held-out training images, and is the last one
+where none are held out; test images choose nothing. Floor and goal are set for the averaged figure: at the floor or
+below a row counts as reproduced, and the goal is to be below. With several seeds a figure is the median (smallest to
+largest).
+
+*Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014); *TF* the TensorFlow implementation
+with a hybrid loss and Monte Carlo sampling; *best* the lowest figure known of any reimplementation."""
+
+POLICY = """\
+A network may answer well although its policy looks anywhere, or takes the same path on every image. The errors are
+averaged over rollouts, with the locations of its own policy, with those it chose for another image, uniform at random,
+and all at the centre. *Between images* is the standard deviation (x, y; pixels) of the last location over images at the
+same first location, *between starts* that over nine first locations: a policy that takes one path has 0 between images.
+Where the position of the digit is known: the distance from the last glimpse to the digit, in pixels, beside that of a
+place at random and of the centre; the share of last glimpses whose centre lies on the digit's square; and the mutual
+information of the last location and the digit's position, beside what is left when the positions are shuffled (bias).
+`python -m ramnp.analysis PATH` prints all of it, for every glimpse."""
+
+
+def of_task(task: str, names: list[str], counted: Results) -> list[str]:
+    """The tables of a task: figures, and what they took."""
+    accuracy = PRESETS[names[0]].dataset == "cifar10"
+    unit = "Test accuracy in %; higher is better." if accuracy else "Test error in %."
+
+    def shown(error: float | None) -> str:
+        return number(error if error is None or not accuracy else 100 - error)
+
+    published = ("paper_a", "paper_b", "tensorflow", "best")
+    figures = [("row", "glimpses", "sensor", "paper A", "paper B", "TF", "best", "floor", "goal", *FIGURES, "reached")]
+    took = [("row", "seeds", "parameters", "epochs", "training images", "time", "machine", "revision")]
+    for name in names:
+        row, results = ROWS[name], counted.get(name)
+        floor, goal = shown(row.floor), shown(row.goal)
+        if row.control:
+            floor = f"{row.control[0]:g} to {row.control[1]:g}"
+        if row.goal is not None:
+            goal = f"{'>' if accuracy else '<'} {goal}"
+        known = (*glimpses_and_sensor(PRESETS[name]), *(shown(getattr(row, field)) for field in published), floor, goal)
+        if not results:
+            figures.append((f"`{name}`", *known, "", "", "", "open"))
+            continue
+        ours = (
+            spread([result["test_error"][figure] for result in results], shown, reverse=accuracy) for figure in FIGURES
+        )
+        figures.append((f"`{name}`", *known, *ours, reached(name, results)))
+        took.append(effort(name, results))
+    blocks = [unit, markdown(figures)]
+    if len(took) > 1:
+        blocks.append(markdown(took))
+    seen = dict.fromkeys(describe_data(result["data"]) for name in names for result in counted.get(name, ()))
+    if seen:
+        blocks.append(" ".join(seen))
+    return blocks
+
+
+def median_error(results: list[dict[str, Any]]) -> float:
+    """The figure on which floor and goal are judged."""
+    return median(result["test_error"]["averaged"] for result in results)
+
+
+def spread(errors: list[float], shown: Callable[[float], str], reverse: bool = False) -> str:
+    """Median (smallest to largest)."""
+    if len(errors) == 1:
+        return shown(errors[0])
+    low, high = sorted((min(errors), max(errors)), reverse=reverse)
+    return f"{shown(median(errors))} ({shown(low)} to {shown(high)})"
+
+
+def reached(name: str, results: list[dict[str, Any]]) -> str:
+    """Floor and goal, and whether the deterministic figure is below the paper's, in a few words."""
+    row, verdict = ROWS[name], judge(ROWS[name], median_error(results))
+    if verdict.floor is None:
+        return "-"
+    if row.control:
+        return "in its range" if verdict.floor else "**out of its range**"
+    words = ["floor met" if verdict.floor else "**floor missed**", "goal met" if verdict.goal else "goal missed"]
+    if row.paper_a is not None:
+        deterministic = median(result["test_error"]["deterministic"] for result in results)
+        words.append(f"deterministic {'below' if deterministic < row.paper_a else '**not below**'} paper A")
+    return ", ".join(words)
+
+
+def effort(name: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What a row took."""
+    hours = spread([result["seconds"] / 3600 for result in results], "{:.2f}".format)
+    machines = dict.fromkeys(
+        f"{result['machine']}, {result['backend']}" + (f", {result['device']}" if result["device"] else "")
+        for result in results
+    )
+    revisions = dict.fromkeys((result["git_revision"] or "unknown")[:10] for result in results)
+    return (
+        f"`{name}`",
+        ", ".join(str(result["seed"]) for result in results),
+        f"{results[0]['parameters']:,}",
+        str(results[0]["epochs"]),
+        f"{results[0]['training_images']:,}",
+        f"{hours} h",
+        "; ".join(machines),
+        ", ".join(revisions),
+    )
+
+
+def policy_table(counted: Results) -> list[str]:
+    """What the learned policies do; nothing where there are none."""
+    lines = [
+        (
+            *("row", "its own", "of another image", "at random", "at the centre"),
+            *("between images", "between starts", "distance (random, centre)", "on the digit", "bits (shuffled)"),
+        )
+    ]
+    for name in ROWS:
+        analyses = [result["analysis"] for result in counted.get(name, ()) if (result["analysis"] or {}).get("paths")]
+        if not analyses:
+            continue
+        cells = [f"`{name}`"]
+        for chooser in ("policy", "another", "random", "centre"):
+            cells.append(number(median(analysis["errors"][chooser]["averaged"][-1] for analysis in analyses)))
+        for part in ("between_images", "between_starts"):
+            scale = analyses[0]["paths"]["pixels"]
+            last = [median(analysis["paths"][part][-1][axis] * scale[axis] for analysis in analyses) for axis in (0, 1)]
+            cells.append(", ".join(f"{pixels:.1f}" for pixels in last))
+        digits = [analysis["digit"] for analysis in analyses if "digit" in analysis]
+        if digits:
+            distance = digits[0]["distance"]
+            last_distance = median(digit["distance"]["policy"][-1] for digit in digits)
+            bits, bias = (median(digit["information"][kind][-1] for digit in digits) for kind in ("bits", "shuffled"))
+            cells += [
+                f"{last_distance:.1f} ({distance['random']:.1f}, {distance['centre']:.1f})",
+                f"{median(digit['inside']['policy'][-1] for digit in digits):.0f} %",
+                f"{bits:.2f} ({bias:.2f})",
+            ]
+        else:
+            cells += ["-"] * 3
+        lines.append(tuple(cells))
+    return [markdown(lines)] if len(lines) > 1 else []
+
+
+def markdown(lines: list[tuple[str, ...]]) -> str:
+    """A table, the first line its heading."""
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([rows[0], "|" + "---|" * len(lines[0]), *rows[1:]])
+
+
+def picture(name: str, path: Path) -> str:
+    """A plot with its caption."""
+    return f"![{CAPTIONS[name]}]({path.parent.name}/{path.name})\n\n*{CAPTIONS[name]}*"
+
+
+# The plots.
+
+CAPTIONS = {
+    "glimpses": "Averaged test error against the number of glimpses; bars: the smallest and the largest of the seeds.",
+    "clutter": "Recurrent attention against networks that see the whole image, as clutter and size grow. "
+    "Dashed: the paper's version B.",
+    "by_glimpse": "What the same network would answer after fewer glimpses (averaged over rollouts). Dashed: its "
+    "locations at random.",
+}
+TASKS = ("MNIST", "translated 60x60", "cluttered 60x60, 4 pieces", "cluttered 100x100, 8 pieces")
+PUBLISHED = {
+    "paper_a": ("paper A", "s", "tab:blue"),
+    "paper_b": ("paper B", "D", "tab:cyan"),
+    "tensorflow": ("TensorFlow", "^", "tab:orange"),
+    "best": ("best known", "*", "black"),
+}
+
+
+def of_tasks() -> dict[str, list[str]]:
+    """The rows of `TASKS`."""
+    return {task: names for task, names in tasks() if task in TASKS}
+
+
+def errors_of(results: list[dict[str, Any]]) -> tuple[float, float, float]:
+    """Median, and how far the smallest and the largest averaged error lie from it."""
+    errors = [result["test_error"]["averaged"] for result in results]
+    middle = median(errors)
+    return middle, middle - min(errors), max(errors) - middle
+
+
+def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
+    """Write the error against the number of glimpses, a panel a task; None where there is no result."""
+    figure = Figure(figsize=(14, 3.8), layout="constrained")
+    drawn = False
+    for axes, (task, names) in zip(figure.subplots(1, len(TASKS)), of_tasks().items(), strict=True):
+        rows = learned(names)
+        for field, (label, marker, color) in PUBLISHED.items():
+            points = [(PRESETS[name].glimpses, getattr(ROWS[name], field)) for name in rows]
+            points = [point for point in points if point[1] is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker, ls=":", lw=0.8, markersize=5, label=label, color=color)
+        rows = [name for name in rows if name in counted]
+        if rows:
+            drawn = True
+            middle, below, above = zip(*(errors_of(counted[name]) for name in rows), strict=True)
+            axes.errorbar(
+                [PRESETS[name].glimpses for name in rows], middle, yerr=(below, above),
+                color=LOOKS["policy"], marker="o", capsize=3, label="ramnp",
+            )  # fmt: skip
+        axes.set(xlabel="glimpses", ylabel="averaged test error (%)", title=task)
+        scale_errors(axes)
+        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(fontsize=7)
+    return saved(figure, path) if drawn else None
+
+
+def plot_by_task(counted: Results, path: Path) -> Path | None:
+    """Write the errors of all kinds of models from task to task; None where there is no result."""
+    kinds: dict[tuple[str, str], Callable[[list[str]], str | None]] = {
+        ("recurrent attention, most glimpses", "tab:red"): lambda names: learned(names)[-1],
+        ("its control: random locations", "tab:gray"): lambda names: first(names, policy="random"),
+        ("fully connected, 2 x 64", "tab:cyan"): lambda names: first(names, model="fc", fc_units=64),
+        ("fully connected, 2 x 256", "tab:blue"): lambda names: first(names, model="fc", fc_units=256),
+        ("convolutional, 2 layers", "tab:green"): lambda names: first(names, model="cnn"),
+    }
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes, drawn = figure.subplots(), False
+    for (label, color), choose in kinds.items():
+        rows = {x: name for x, names in enumerate(of_tasks().values()) if (name := choose(names))}
+        published = {x: ROWS[name].paper_b for x, name in rows.items() if ROWS[name].paper_b is not None}
+        axes.plot(published.keys(), published.values(), "s", ls="--", lw=0.9, markersize=4, mfc="none", color=color)
+        drawn |= any(name in counted for name in rows.values())
+        # A row without a result leaves a gap.
+        ours = [errors_of(counted[name]) if name in counted else (np.nan,) * 3 for name in rows.values()]
+        middle, below, above = zip(*ours, strict=True)
+        axes.errorbar(rows.keys(), middle, yerr=(below, above), color=color, marker="o", capsize=3, label=label)
+    axes.plot([], [], "s", ls="--", lw=0.9, markersize=4, mfc="none", color="black", label="paper B")
+    axes.set_xticks(range(len(TASKS)), [task.replace(", ", "\n") for task in TASKS], fontsize=8)
+    axes.set(ylabel="averaged test error (%)")
+    scale_errors(axes)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper left")
+    return saved(figure, path) if drawn else None
+
+
+def first(names: list[str], **fields: Any) -> str | None:
+    """The first row whose preset has these fields."""
+    return next((name for name in names if fields.items() <= PRESETS[name].to_json().items()), None)
+
+
+def plot_within_rollouts(counted: Results, path: Path) -> Path | None:
+    """Write the error from each state of the same rollouts, a panel a task; None where there is no result."""
+    figure = Figure(figsize=(14, 3.8), layout="constrained")
+    drawn = False
+    for axes, (task, names) in zip(figure.subplots(1, len(TASKS)), of_tasks().items(), strict=True):
+        for color, name in zip(("tab:orange", "tab:blue", "tab:red"), learned(names), strict=True):
+            if name not in counted:
+                continue
+            drawn = True
+            for chooser, style in (("policy", {"label": f"T = {PRESETS[name].glimpses}"}), ("random", {"ls": "--"})):
+                errors = [result["analysis"]["errors"][chooser]["averaged"] for result in counted[name]]
+                by_glimpse = np.median(errors, axis=0)
+                axes.plot(range(1, len(by_glimpse) + 1), by_glimpse, color=color, lw=1.2, **STYLE, **style)
+        axes.set(xlabel="glimpses taken", ylabel="averaged test error (%)", title=task)
+        scale_errors(axes)
+        axes.grid(alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if axes.has_data():
+            axes.legend(fontsize=7)
+    return saved(figure, path) if drawn else None
+
+
+def saved(figure: Figure, path: Path) -> Path:
+    """Write a figure; return its path."""
+    save_figure(figure, path)
+    return path

@@ -1,0 +1,253 @@
+"""`python -m ramnp.reproduce [ROW ...]`: train the rows of the published tables, and report what they come to.
+
+A row is a preset (`python -m ramnp.train --list-presets`); without ROW, all of them in the order of the tables. Each is
+trained exactly as the preset says, in the run folder runs/reproduce/ROW-seedS, and evaluated on the test split. What
+the tables need is written to results/ROW-seedS.json, see results.py.
+
+After Ctrl-C or a crash the same command goes on: finished results are skipped, and unfinished run folders taken up
+after their last finished epoch, to the same bits as without the interruption. If only the file in results/ is deleted,
+the run is evaluated again, not trained again. A folder or file made with another configuration than the preset now has
+is never mixed with it: the command says what differs, and leaves it alone.
+
+Exit codes: those of `ramnp.train`. Where a row fails the others are still trained, and the code is that of the last
+failure; a figure that misses its floor is said, and is no failure.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from ramnp import data
+from ramnp.analysis import analyse
+from ramnp.backend import Backend, get_backend
+from ramnp.cli import INTERRUPTED, Parser, read_json, run
+from ramnp.config import Config
+from ramnp.data import DATASETS
+from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError, first_line
+from ramnp.model import RecurrentAttentionModel
+from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
+from ramnp.pretrained.ship import ship
+from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
+from ramnp.train import Run, default_workers
+
+RUNS = Path("runs/reproduce")
+RESULTS = Path("results")
+REPORT = Path("docs/results.md")
+
+
+def run_folder(name: str, seed: int) -> Path:
+    """Where a row is trained."""
+    return RUNS / f"{name}-seed{seed}"
+
+
+def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | None, limit: int | None) -> None:
+    """Train and evaluate one row with one seed, or go on with it, unless its result is there.
+
+    Raises:
+        CheckpointError: a result or a run folder is damaged, or of another configuration.
+        UsageError: a run folder was begun with another number of workers.
+        DataError, DivergenceError, OutputError: as in training.
+    """
+    path, folder = result_path(out, name, seed), run_folder(name, seed)
+    finished = path.exists()
+    if finished:
+        result = read_result(path)
+        check_same(path, result["config"], name, (result["limit_batches"], limit))
+    else:
+        result = train(name, seed, backend, folder, workers, limit)
+        write_result(path, result)
+    error = result["test_error"]["averaged"]
+    said = describe_verdict(ROWS[name], error) if limit is None else f"a try on {limit} batches an epoch, no result"
+    when = ", made before" if finished else ""
+    print(f"{name}, seed {seed}: averaged test error {number(error)} %: {said} ({path}{when})")
+
+
+def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None) -> dict:
+    """Train one row in its run folder, from where it stands, and return its result."""
+    config = dataclasses.replace(PRESETS[name], seed=seed)
+    begun = begun_with(folder, name, limit)
+    if begun is None:
+        config = dataclasses.replace(config, workers=workers or default_workers(config))
+    elif workers not in (None, begun.workers):
+        raise UsageError(f"--workers {workers}: {folder} was begun with {begun.workers}, which it keeps")
+    else:
+        config = begun
+    training = Run(config, data.load(config), backend, folder, limit)
+    if begun is None:
+        print(f"{name}, seed {seed}: a new run in {folder}")
+        training.start()
+    else:
+        training.resume()
+        print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
+    # One thread a product where the batch is shared already: threads of both kinds would wait for each other.
+    with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
+        training.fit()
+        training.finish()
+        return collect(training)
+
+
+def begun_with(folder: Path, name: str, limit: int | None) -> Config | None:
+    """The configuration of a run folder that can be gone on with; None where there is nothing to go on with.
+
+    Raises:
+        CheckpointError: it is damaged, or of another configuration than the preset's.
+    """
+    if not (folder / "checkpoint.npz").exists():  # not even started: the checkpoint is the last that `start` writes
+        return None
+    try:
+        described = read_json(folder / "config.json")
+        values, begun_limit = described["config"], described["limit_batches"]
+    except (UsageError, KeyError) as error:
+        raise CheckpointError(
+            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or delete {folder}"
+        ) from error
+    check_same(folder, values, name, (begun_limit, limit))
+    return Config.from_json(values)
+
+
+def collect(training: Run) -> dict[str, Any]:
+    """The result of a finished run, whose model now has the weights of the best epoch."""
+    config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
+    steps = min(training.steps_per_epoch, training.limit_batches or training.steps_per_epoch)
+    recurrent = isinstance(model, RecurrentAttentionModel)
+    return read_json(training.folder / "result.json") | {
+        "config": config.to_json(),
+        "training_images": training.epoch * steps * config.batch_size,
+        "device": training.trainer.backend.device,
+        "data": {path.name: task.check(path) for path in task.files(config)},
+        "history": [
+            {
+                "epoch": line["epoch"],
+                "training_error": round(100 - 100 * line["reward"], 4),
+                "validation_error": line["validation_error"],
+            }
+            for line in training.metrics
+        ],
+        "analysis": analyse(model, training.test, limit_batches=training.limit_batches) if recurrent else None,
+    }
+
+
+def listing(out: Path, seeds: list[int]) -> str:
+    """A line a row: what is published, what it is to reach, and how far it is."""
+    lines = [("row", "glimpses", "sensor", "paper a / b", "TF", "best", "floor", "goal", "averaged error by seed")]
+    for name, row in ROWS.items():
+        floor = "{:g} to {:g}".format(*row.control) if row.control else number(row.floor)
+        paper = f"{number(row.paper_a)} / {number(row.paper_b)}"
+        states = ", ".join(f"{seed}: {state(name, seed, out)}" for seed in seeds)
+        figures = (paper, number(row.tensorflow), number(row.best), floor, number(row.goal))
+        lines.append((name, *glimpses_and_sensor(PRESETS[name]), *figures, states))
+    return (
+        columns(lines) + "\n\ntest errors in %; a row is done at its floor or below, and the goal is to come below it"
+    )
+
+
+def state(name: str, seed: int, out: Path) -> str:
+    """How far a row is, in a few words."""
+    path, folder = result_path(out, name, seed), run_folder(name, seed)
+    try:
+        if path.exists():
+            result = read_result(path)
+            check_same(path, result["config"], name, (result["limit_batches"], None))
+            return number(result["test_error"]["averaged"])
+        begun = begun_with(folder, name, None)
+    except CheckpointError:
+        return "of another configuration, or damaged"
+    return "unfinished" if begun else "open"
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds in "0,1,2"."""
+    seeds = [int(part) for part in text.split(",")]
+    if min(seeds) < 0:
+        raise ValueError
+    return list(dict.fromkeys(seeds))
+
+
+parse_seeds.__name__ = "list of seeds"  # for the message of argparse
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m ramnp.reproduce", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="presets (all, in the order of the tables)")
+    parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="S,...", help="every row with each (0)")
+    parser.add_argument("--resume", action="store_true", help="only go on with what was begun; start no new run")
+    parser.add_argument(
+        "--list", action="store_true", help="print the rows, what they are to reach, and how far they are"
+    )
+    parser.add_argument(
+        "--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that share each batch (the cores, up to 4)")
+    parser.add_argument(
+        "--report", type=Path, nargs="?", const=REPORT, metavar="FILE.md",
+        help=f"write the tables and plots of all results; trains nothing ({REPORT})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ship", metavar="ROW", help="put the weights of a finished run into the package, with a card; one seed"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="where results go (results)")
+    parser.add_argument("--limit-batches", type=int, metavar="N", help="only a try, on N batches an epoch: no result")
+    return parser
+
+
+def chosen_rows(arguments: argparse.Namespace) -> list[str]:
+    """The rows to go through.
+
+    Raises:
+        UsageError: there is no such row.
+    """
+    for name in arguments.rows:
+        if name not in ROWS:
+            raise UsageError(f"there is no row {name!r}: `python -m ramnp.reproduce --list` prints them")
+    return list(dict.fromkeys(arguments.rows)) or list(ROWS)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    names, out = chosen_rows(arguments), arguments.out
+    for value, given in ((arguments.workers, "--workers"), (arguments.limit_batches, "--limit-batches")):
+        if value is not None and value < 1:
+            raise UsageError(f"{given} must be at least 1, got {value}")
+    if arguments.list:
+        print(listing(out, arguments.seeds))
+        return 0
+    if arguments.report:
+        from ramnp.report import write_report  # matplotlib takes its time
+
+        print("\n".join(map(str, write_report(out, arguments.report))))
+        return 0
+    backend, code = get_backend(arguments.backend), 0
+    if arguments.ship:
+        if arguments.ship not in ROWS or len(arguments.seeds) > 1:
+            raise UsageError(f"--ship {arguments.ship}: takes one row of --list and one of --seeds")
+        (seed,) = arguments.seeds
+        files = ship(arguments.ship, result_path(out, arguments.ship, seed), run_folder(arguments.ship, seed), backend)
+        print("\n".join(map(str, files)))
+        return 0
+    # Seed by seed, so that every row has one figure before any has three.
+    for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
+        if arguments.resume and not (run_folder(name, seed) / "checkpoint.npz").exists():
+            continue
+        try:
+            reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches)
+        except KeyboardInterrupt:
+            print(
+                f"\nstopped in {name}, seed {seed}; finished epochs are saved, the same command goes on",
+                file=sys.stderr,
+            )
+            return INTERRUPTED
+        except OutputError:
+            raise
+        except RamnpError as error:  # the other rows can still be done
+            print(f"error: {name}, seed {seed}: {error}", file=sys.stderr)
+            code = error.exit_code
+    return code
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # in a log file, too, the lines are there when they are said
+    run(main)

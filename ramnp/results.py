@@ -1,0 +1,133 @@
+"""Result files: `results/<row>-seed<S>.json`, one for each finished run of a preset, and what they come to.
+
+A file has a field a line: those of the run's `result.json` (`train.py`), and
+
+| field            | content                                                                             |
+|------------------|-------------------------------------------------------------------------------------|
+| config           | the resolved configuration                                                          |
+| training_images  | images seen in training, repeats counted                                            |
+| device           | the GPU, or null                                                                    |
+| data             | every file of the task, and what its checksum says                                  |
+| history          | every epoch's validation errors and training error, in percent                      |
+| analysis         | what the policy does, see analysis.py; null of a network that sees the whole image  |
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ramnp.checkpoint import write_atomically
+from ramnp.cli import read_json
+from ramnp.config import Config
+from ramnp.errors import CheckpointError, UsageError, first_line
+from ramnp.presets import PRESETS, ROWS, Row, number
+
+MADE_ANYWHERE = ("seed", "workers")  # fields in which runs of the same preset may differ
+NEEDED = ("preset", "seed", "config", "test_error", "limit_batches", "history", "analysis")
+
+
+def result_path(folder: Path, name: str, seed: int) -> Path:
+    """The result file of a row and a seed."""
+    return folder / f"{name}-seed{seed}.json"
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write a result, a field a line.
+
+    Raises:
+        OutputError: that failed.
+    """
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in result.items())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write(f"{{\n{lines}\n}}\n".encode()))
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The content of a result file.
+
+    Raises:
+        CheckpointError: it is damaged, or no result.
+    """
+    try:
+        result = read_json(path)
+    except UsageError as error:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or delete it") from error
+    missing = [name for name in NEEDED if name not in result]
+    if missing or result["preset"] not in ROWS:
+        lacks = f"it lacks {missing[0]}" if missing else f"there is no row {result['preset']!r}"
+        raise CheckpointError(f"{path} is no result of this version ({lacks}): restore it, or delete it and run again")
+    return result
+
+
+def differences(values: dict[str, Any], name: str) -> list[str]:
+    """What the configuration `values` has that the preset `name` now has not, apart from seed and workers."""
+    try:
+        theirs = Config.from_json(values).to_json()
+    except (UsageError, TypeError) as error:
+        return [first_line(error)]
+    return [
+        f"its {field} is {theirs[field]!r}, in the preset {value!r}"
+        for field, value in PRESETS[name].to_json().items()
+        if field not in MADE_ANYWHERE and theirs[field] != value
+    ]
+
+
+def check_same(place: Path, values: dict[str, Any], name: str, limits: tuple[int | None, int | None]) -> None:
+    """Check that a run, or its result, is one of the preset as it now is.
+
+    Args:
+        place: the file or folder, for the message.
+        values: its configuration.
+        limits: its --limit-batches, and the one wanted.
+
+    Raises:
+        CheckpointError: it is another one; the message says in what, and what to do.
+    """
+    differing = differences(values, name)
+    if limits[0] != limits[1]:
+        differing.append(f"its --limit-batches is {limits[0]}, wanted is {limits[1]}")
+    if differing:
+        raise CheckpointError(
+            f"{place} does not go with {name}: {'; '.join(differing)}: move it away or delete it to train anew"
+        )
+
+
+def describe_data(checks: dict[str, str]) -> str:
+    """Whether a result's files of the task are the published ones, in a sentence."""
+    others = [f"`{name}`: {check}" for name, check in checks.items() if "as published" not in check]
+    if not others:
+        return "The data files are as published."
+    return f"Not all data files are known to be the published ones: {'; '.join(others)}."
+
+
+class Verdict(NamedTuple):
+    """Whether the averaged figure reaches the floor and the goal of its row; None where the row has none."""
+
+    floor: bool | None
+    goal: bool | None
+
+
+def judge(row: Row, error: float) -> Verdict:
+    """The verdict on an averaged test error in percent. A control's floor is to lie in its range."""
+    if row.control:
+        low, high = row.control
+        return Verdict(low <= error <= high, None)
+    return Verdict(
+        None if row.floor is None else error <= row.floor,
+        None if row.goal is None else error < row.goal,
+    )
+
+
+def describe_verdict(row: Row, error: float) -> str:
+    """The same in plain words."""
+    verdict = judge(row, error)
+    if row.control:
+        low, high = row.control
+        where = "within" if verdict.floor else "OUTSIDE"
+        return f"{where} the range of this control, {number(low)} to {number(high)} %"
+    if verdict.floor is None:
+        return "has neither floor nor goal to reach"
+    if not verdict.floor:
+        return f"MISSES its floor of {number(row.floor)} %"
+    goal = "reaches its goal, below" if verdict.goal else "reaches its floor, but not its goal, below"
+    return f"{goal} {number(row.goal)} %"
