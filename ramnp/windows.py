@@ -2,8 +2,9 @@
 
     windows(pixels, height, width, xp)[image, top, left]
 
-with `pixels` (n, H, W, C), contiguous where they are written to, and arrays of integers `image`, `top`, `left` (R,), or one integer for all rows, is an array
-(R, height, width, C), and can be assigned to. Corners are (top, left) pixels, and windows lie inside the images.
+with `pixels` (n, H, W, C), contiguous where they are written to, and arrays of integers `image`, `top`, `left` (R,), or
+one integer for all rows, is an array (R, height, width, C), and can be assigned to. Corners are (top, left) pixels, and
+windows lie inside the images.
 """
 
 from typing import Any
@@ -16,8 +17,8 @@ from ramnp.backend import Array
 def windows(pixels: Array, height: int, width: int, xp: Any = np) -> "np.ndarray | Windows":
     """All windows of one size, to be indexed.
 
-    On NumPy it is a view (n, H - height + 1, W - width + 1, height, width, C) in which neighbours overlap: an index into
-    it copies whole rows of pixels, which for large windows is ten times as fast as `Windows`.
+    On NumPy it is a view (n, H - height + 1, W - width + 1, height, width, C) in which neighbours overlap: an index
+    into it copies whole rows of pixels, which for large windows is ten times as fast as `Windows`.
     """
     if xp is not np or not pixels.flags.c_contiguous:
         return Windows(pixels, height, width, xp)
