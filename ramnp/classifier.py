@@ -6,15 +6,19 @@ Training, in the commands' words:
     outcome = model.forward(canvas, randomness, out=storage)  log p and what `backward` needs
     loss = model.backward(outcome, labels, ...)               into model.parameters.gradients
 
-A new model is a subclass, and a line in `models.py`.
+Using it is `model.predict(images)`. A new model is a subclass, and a line in `models.py`.
 """
 
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ramnp.backend import Array, Backend
 from ramnp.config import ModelConfig
+from ramnp.errors import UsageError
 from ramnp.parameters import Parameters, Part
 from ramnp.sensor import Canvas, pad
 
@@ -72,9 +76,54 @@ class Classifier(Part):
         """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
         raise NotImplementedError
 
-    def predict(self, outcome: Any, images: int) -> Array:
+    def average(self, outcome: Any, images: int) -> Array:
         """(B, A) class probabilities of an outcome, averaged over each image's M rollouts."""
         return self.xp.exp(outcome.log_p).reshape(-1, images, self.classes).mean(axis=0)
+
+    def probabilities(
+        self, images: np.ndarray, rollouts: int = 1, seed: int = 0, batch_size: int = 256, workers: int = 1
+    ) -> np.ndarray:
+        """(n, A) class probabilities, on the host.
+
+        Args:
+            images: (n, H, W, C) on the host, uint8 or floats in [0, 1].
+            rollouts: M. Of one, every location is the policy's mean; of more, sampled, probabilities are averaged.
+            seed: of first locations and samples.
+            batch_size: images at a time.
+            workers: threads that share the batches on the CPU.
+
+        Raises:
+            UsageError: the images are not of the shape or the type that the model is for.
+        """
+        if images.shape[1:] != self.image_shape:
+            height, width, channels = self.image_shape
+            raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
+        if images.dtype != np.uint8 and images.dtype.kind != "f":
+            raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
+        p = np.empty((len(images), self.classes), dtype=self.dtype)
+        starts = range(0, len(images), batch_size)
+
+        def answer(model: Classifier, starts: range) -> None:
+            """The batches that begin at `starts`, in storage that all but the last share."""
+            storage = functools.cache(model.storage)
+            for start in starts:
+                batch = images[start : start + batch_size]
+                rng = np.random.default_rng([seed, start])
+                randomness = model.draw(rng, model.rollouts(rollouts) * len(batch), deterministic=rollouts == 1)
+                outcome = model.forward(model.canvas(batch), randomness, out=storage(randomness.shape[1]))
+                p[start : start + batch_size] = self.backend.to_host(model.average(outcome, len(batch)))
+
+        if workers == 1 or self.xp is not np:
+            answer(self, starts)
+            return p
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+            shares = [starts[worker::workers] for worker in range(workers)]
+            list(pool.map(answer, [self.replica() for _ in shares], shares))
+        return p
+
+    def predict(self, images: np.ndarray, **options: Any) -> np.ndarray:
+        """(n,) the likeliest class of each image: `probabilities`, with its `options`."""
+        return self.probabilities(images, **options).argmax(axis=1)
 
     def describe(self) -> list[str]:
         """Lines for people on what the model sees of an image."""

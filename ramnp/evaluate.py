@@ -13,6 +13,7 @@ With `--first-locations`, how much it matters where the first glimpse looks: the
 first locations, the middles of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -48,17 +49,17 @@ def evaluate(
     """
     xp, rollouts = model.xp, model.rollouts(rollouts)
     wrong = xp.zeros(3, dtype=np.int64)
-    images = 0
+    images, storage = 0, functools.cache(model.storage)
     for number, (canvas, labels) in enumerate(source.batches(BATCH)):
         if number == limit_batches:
             break
         size = len(labels)
         rng = np.random.default_rng([SEED, DETERMINISTIC, number])
-        mean = model.forward(canvas, model.draw(rng, size, deterministic=True))
+        mean = model.forward(canvas, model.draw(rng, size, deterministic=True), out=storage(size)).log_p
         rng = np.random.default_rng([SEED, SAMPLED, number])
-        sampled = model.forward(canvas, model.draw(rng, rollouts * size))
+        sampled = model.forward(canvas, model.draw(rng, rollouts * size), out=storage(rollouts * size))
         # Row m B + b is rollout m of image b, so the first B rows are one rollout of each image.
-        for figure, scores in enumerate((mean.log_p, sampled.log_p[:size], model.predict(sampled, size))):
+        for figure, scores in enumerate((mean, sampled.log_p[:size], model.average(sampled, size))):
             wrong[figure] += (scores.argmax(axis=1) != labels).sum()
         images += size
     percent = 100 * model.backend.to_host(wrong) / max(images, 1)

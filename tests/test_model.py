@@ -9,6 +9,7 @@ from checking import failures
 from ramnp import model as module
 from ramnp.config import ModelConfig
 from ramnp.core import RNN
+from ramnp.errors import UsageError
 from ramnp.glimpse import GlimpseFeatures
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.heads import Baseline
@@ -321,10 +322,44 @@ def test_deterministic_randomness_gives_the_means(rng):
     np.testing.assert_array_equal(rollout.samples, rollout.mu)
 
 
-def test_predict_averages_over_rollouts():
+def test_probabilities_are_averaged_over_rollouts():
     case = Case(module.NUMPY, rollouts=2)
     p = np.exp(case.rollout.log_p)
-    np.testing.assert_allclose(case.model.predict(case.rollout, IMAGES), (p[:IMAGES] + p[IMAGES:]) / 2)
+    np.testing.assert_allclose(case.model.average(case.rollout, IMAGES), (p[:IMAGES] + p[IMAGES:]) / 2)
+
+
+def trained_by_nobody(backend, **config):
+    """A model whose random weights give answers of its own to every image."""
+    model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, 1), 4, backend, seed=1)
+    rng = np.random.default_rng(0)
+    model.parameters.values += backend.asarray(0.5 * rng.standard_normal(model.parameters.size))
+    return model, rng.integers(0, 256, (10, 9, 7, 1), dtype=np.uint8)
+
+
+def test_predictions_of_the_mean_locations_are_those_of_one_forward_pass(backend):
+    model, images = trained_by_nobody(backend, first_location="centre")
+    expected = model.forward(model.canvas(images), model.draw(None, 10, deterministic=True)).log_p
+    p = model.probabilities(images, batch_size=4)
+    np.testing.assert_allclose(p, np.exp(backend.to_host(expected)), rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(images), p.argmax(axis=1))
+    assert p.std(axis=0).max() > 0.01
+
+
+def test_predictions_depend_on_seed_and_rollouts_and_not_on_the_threads():
+    model, images = trained_by_nobody(module.NUMPY)
+    one = model.probabilities(images, rollouts=3, seed=2, batch_size=3)
+    np.testing.assert_array_equal(model.probabilities(images, rollouts=3, seed=2, batch_size=3, workers=2), one)
+    np.testing.assert_allclose(one.sum(axis=1), 1)
+    assert (model.probabilities(images, rollouts=3, seed=3, batch_size=3) != one).any()
+    assert (model.probabilities(images, rollouts=2, seed=2, batch_size=3) != one).any()
+
+
+def test_predictions_need_images_of_the_model(rng):
+    model, images = trained_by_nobody(module.NUMPY)
+    assert model.predict(images[:0]).shape == (0,)
+    for wrong, words in ((images[0], r"\(n, 9, 7, 1\), got \(9, 7, 1\)"), (images.astype(int), "uint8, or floats")):
+        with pytest.raises(UsageError, match=words):
+            model.predict(wrong)
 
 
 def test_initial_weights_depend_on_the_seed_alone(backend):
