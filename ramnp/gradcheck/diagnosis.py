@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ramnp.gradcheck.mistakes import Arrays, Problem, backward, mistaken
+from ramnp.gradcheck.mistakes import ELEMENTWISE_HINTS, Arrays, Hint, Problem, backward, mistaken
 
 CLOSE = 1e-4
 
@@ -42,6 +42,8 @@ def diagnose(
     for _, hint, gradients in known:
         if all(close(analytic[name], gradients[name]) for name in analytic if name in gradients):
             return dict.fromkeys(wrong, str(hint))
+    if part is None and problem is not None:
+        known = own_mistakes(numeric, problem.dy)
     for name in wrong:
         for _, hint, gradients in known:
             differs = name in gradients and not close(gradients[name], right[name])
@@ -52,6 +54,15 @@ def diagnose(
             sizes = problem.sizes if problem is not None else {}
             found[name] = transformed(analytic[name], numeric[name], sizes) or "no known mistake fits"
     return found
+
+
+def own_mistakes(right: Arrays, dy: np.ndarray) -> list[tuple[str, Hint, Arrays]]:
+    """What goes wrong in any elementwise function: for parts of their author's own, of which no more is known."""
+    same = {name: n for name, n in right.items() if n.shape == dy.shape}
+    return [
+        ("derivative missing", ELEMENTWISE_HINTS["derivative missing"], dict.fromkeys(same, dy)),
+        ("dy forgotten", ELEMENTWISE_HINTS["dy forgotten"], {name: n / dy for name, n in same.items()}),
+    ]
 
 
 def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str | None:
