@@ -1,6 +1,6 @@
 """Finite differences against hand-written gradients, and what a wrong one means. See docs/gradcheck.md."""
 
-from ramnp.gradcheck.notebook import CheckFailedError, check, check_output, require
+from ramnp.gradcheck.notebook import CheckFailedError, check, check_answer, check_output, require
 from ramnp.gradcheck.numeric import (
     Check,
     check_direction,
@@ -16,6 +16,7 @@ __all__ = [
     "Check",
     "CheckFailedError",
     "check",
+    "check_answer",
     "check_direction",
     "check_gradient",
     "check_output",

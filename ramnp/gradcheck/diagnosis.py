@@ -43,7 +43,7 @@ def diagnose(
         if all(close(analytic[name], gradients[name]) for name in analytic if name in gradients):
             return dict.fromkeys(wrong, str(hint))
     if part is None and problem is not None:
-        known = own_mistakes(numeric, problem.dy)
+        known = own_mistakes(numeric, problem)
     for name in wrong:
         for _, hint, gradients in known:
             differs = name in gradients and not close(gradients[name], right[name])
@@ -56,13 +56,13 @@ def diagnose(
     return found
 
 
-def own_mistakes(right: Arrays, dy: np.ndarray) -> list[tuple[str, Hint, Arrays]]:
+def own_mistakes(right: Arrays, problem: Problem) -> list[tuple[str, Hint, Arrays]]:
     """What goes wrong in any elementwise function: for parts of their author's own, of which no more is known."""
-    same = {name: n for name, n in right.items() if n.shape == dy.shape}
-    return [
-        ("derivative missing", ELEMENTWISE_HINTS["derivative missing"], dict.fromkeys(same, dy)),
-        ("dy forgotten", ELEMENTWISE_HINTS["dy forgotten"], {name: n / dy for name, n in same.items()}),
-    ]
+    dy, x = problem.dy, problem.inputs["x"]
+    if "x" not in right or x.shape != dy.shape:
+        return []
+    wrong = {"derivative missing": dy, "times x": dy * x, "dy forgotten": right["x"] / dy}
+    return [(mistake, ELEMENTWISE_HINTS[mistake], {"x": value}) for mistake, value in wrong.items()]
 
 
 def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str | None:
@@ -83,6 +83,8 @@ def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str
         return "it is transposed, and reshaped to fit"
     if close(np.abs(a), np.abs(n)):
         return "some signs are flipped"
+    if a.size > 1 and not np.ptp(a):
+        return "all its elements are the same: a sum runs over too many axes"
     if a.ndim == 3 and a.shape[0] > 1:
         if close(a[1:], n[1:]) and not a[0].any():
             return "the first time step is missing"

@@ -178,6 +178,9 @@ CROSS_ENTROPY_HINTS = {
     "softmax missing": Hint("the softmax is missing: logits are used as probabilities", CROSS_ENTROPY_EQUATION, LINEAR),
     "log p for p": Hint("log-probabilities are used as probabilities: exp is missing", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by classes": Hint("divided by the number of classes, not of rows", CROSS_ENTROPY_EQUATION, LINEAR),
+    "whole columns": Hint(
+        "1 is subtracted from whole columns: use [arange(rows), labels]", CROSS_ENTROPY_EQUATION, LINEAR
+    ),
     "label column only": Hint("only the label's own column gets a gradient", CROSS_ENTROPY_EQUATION, LINEAR),
     "label as a number": Hint("the label is subtracted as a number, not one-hot", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by rows and classes": Hint("the mean is taken over classes as well", CROSS_ENTROPY_EQUATION, LINEAR),
@@ -206,6 +209,8 @@ def cross_entropy_backward(p: Problem, mistake: str = "") -> Arrays:
         d = (np.log(q) - hot) / rows
     elif mistake == "divided by classes":
         d = (q - hot) / classes
+    elif mistake == "whole columns":
+        d = (q - hot.max(axis=0)) / rows
     elif mistake == "label column only":
         d = hot * (q - hot) / rows
     elif mistake == "label as a number":

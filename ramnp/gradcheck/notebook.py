@@ -4,7 +4,8 @@
     check(relu, relu_backward)            a pair of functions
     check(softmax_loss)                   a loss that returns its gradient with its value
     check_output(f, x, expected=...)      any other function
-    require(guess > 0, "...")             anything else
+    check_answer(number, expected=...)    a number that was worked out
+    require(condition, "...")             anything else
 
 Each prints what it found. One that fails raises `CheckFailedError`, which a notebook shows as one short message
 without a traceback, and which nbgrader counts as a failure.
@@ -58,9 +59,10 @@ def check(forward: Any, backward: Callable[..., Any] | None = None, seed: int = 
 
 
 def complaint_of(rows: list[Row]) -> str:
-    """The first of what is wrong, in one line."""
+    """The first of what is wrong, in one line, with all arrays that it is said of."""
     row = next((row for row in rows if row.verdict in (WRONG, ERROR)), rows[0])
-    return f"{row.part}, {row.name}: {row.message}"
+    names = [each.name for each in rows if each.message == row.message]
+    return f"{row.part}: {', '.join(names)}: {row.message}"
 
 
 def check_output(
@@ -103,6 +105,29 @@ def first_wrong(value: np.ndarray, expected: np.ndarray) -> str:
     where = np.unravel_index(np.abs(value - expected).argmax(), expected.shape)
     at = f" at [{', '.join(map(str, where))}]" if where else ""
     return f"it returns {value[where]:.6g}{at}, and {expected[where]:.6g} is right"
+
+
+def check_answer(
+    answer: Any, expected: float, mistakes: Mapping[str, float] | None = None, tolerance: float = 0.005
+) -> None:
+    """Check a number that somebody worked out.
+
+    Args:
+        answer: the number; None stands for one that is still to come.
+        expected: the right one.
+        mistakes: message -> the number, to a tenth, of somebody who makes that mistake.
+        tolerance: largest relative error allowed.
+
+    Raises:
+        CheckFailedError: it is another number, or none.
+    """
+    require(answer is not None, "not written yet: it is still None")
+    require(isinstance(answer, int | float | np.number | np.ndarray) and np.size(answer) == 1, "it must be a number")
+    value = float(answer)
+    if abs(value - expected) > tolerance * abs(expected):
+        known = (text for text, wrong in (mistakes or {}).items() if np.isclose(value, wrong, rtol=0.1, atol=0))
+        raise CheckFailedError(next(known, f"{value:.4g} is not right"))
+    print(f"{value:.4g}: right")
 
 
 def require(condition: Any, message: str) -> None:

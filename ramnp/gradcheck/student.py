@@ -209,7 +209,9 @@ def check_backward(
 ) -> Iterator[Row]:
     """Rows about the backward pass, whose forward pass has run."""
     name, part, files = label(candidate), candidate.part, source_files(candidate)
-    kept, before = copy.deepcopy(cache), copy.deepcopy(subject.arrays)
+    # A pair of functions without a cache has its output for one.
+    stored = getattr(subject, "output", None) if cache is KEPT else cache
+    kept, before = copy.deepcopy(stored), copy.deepcopy(subject.arrays)
     try:
         subject.zero()
         gradients = {key: copy.deepcopy(value) for key, value in subject.backward(problem.dy.copy(), cache).items()}
@@ -223,8 +225,8 @@ def check_backward(
     if spoilt := overwritten(subject, before, problem, mine):
         yield Row(name, "inputs kept", verdict=WRONG, message=f"backward overwrites {spoilt}")
         return
-    if cache is not KEPT and not candidate.alone:
-        same = unchanged(kept, cache)
+    if stored is not None and not candidate.alone:
+        same = unchanged(kept, stored)
         message = "" if same else "backward overwrites the cache"
         yield Row(name, "cache kept", verdict=OK if same else WRONG, message=message)
     usable: Arrays = {}
@@ -334,12 +336,9 @@ def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
     try:
         if candidate.cls:
             subject: Any = ClassPart(candidate._replace(part="Linear"), problem, shape)
-            for attribute, value in vars(subject.instance).items():
-                if isinstance(value, np.ndarray) and isinstance(
-                    getattr(subject.instance, "d" + attribute, None), np.ndarray
-                ):
-                    setattr(subject.instance, attribute, rng.standard_normal(value.shape))
-                    subject.parameters[attribute] = (subject.instance, attribute)
+            for key, owner, attribute, value in own_parameters(subject.instance):
+                setattr(owner, attribute, rng.standard_normal(value.shape))
+                subject.parameters[key] = (owner, attribute)
             subject.accumulates = bool(subject.parameters)
         else:
             subject = FunctionPart(candidate, problem)
@@ -354,6 +353,17 @@ def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
     except Exception as error:
         message = str(error) if isinstance(error, UncheckedError) else blame(error, files, called_with(problem))
         return [Row(name, "forward", verdict=SKIPPED, message=f"not checked: {message}")]
+
+
+def own_parameters(instance: Any) -> list[tuple[str, Any, str, np.ndarray]]:
+    """The arrays with a gradient of an instance and of the layers it is made of: name, owner, attribute, array."""
+    owners = {"": instance} | {f"{name}.": part for name, part in vars(instance).items() if hasattr(part, "__dict__")}
+    return [
+        (prefix + attribute, owner, attribute, value)
+        for prefix, owner in owners.items()
+        for attribute, value in vars(owner).items()
+        if isinstance(value, np.ndarray) and isinstance(getattr(owner, "d" + attribute, None), np.ndarray)
+    ]
 
 
 def main(path: str, only: str, seed: str, output: str) -> None:

@@ -65,8 +65,10 @@ class Film:
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
         self.p = np.stack([np.exp(host(log_softmax(model.action.forward(h)[0], model.xp))) for h in rollout.h])
         self.figure, self.axes = plt.subplots(
-            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False, dpi=80
-        )
+            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False, dpi=80,
+            layout="none",  # to lay out every frame anew takes most of the time
+        )  # fmt: skip
+        self.figure.subplots_adjust(left=0.06, right=0.99, bottom=0.06, top=0.88, hspace=0.3)
 
     def draw(self, t: int) -> None:
         """Show glimpse t."""

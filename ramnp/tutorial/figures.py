@@ -113,24 +113,23 @@ def draw_product(
     right: tuple[str, str, str],
     product: str,
     sizes: dict[str, float],
-    color: str = BACKWARD,
 ) -> Figure:
-    """A matrix product as rectangles to scale, so that shapes can be compared by eye.
+    """A matrix product as rectangles to scale, so that shapes can be compared by eye; gradients, "$d...$", are red.
 
     Args:
         left, right: (name, rows, columns) of the two factors, as in ("$x^T$", "in", "rows").
         product: name of what they make.
         sizes: name of a size -> its length in the drawing.
-        color: of the product.
     """
-    shapes = [(product, left[1], right[2], color), (*left, FORWARD), (*right, BACKWARD)]
+    shapes = [(product, left[1], right[2]), left, right]
     gap = 1.3
-    width = sum(sizes[columns] for _, _, columns, _ in shapes) + gap * 3
-    height = max(sizes[rows] for _, rows, _, _ in shapes) + 1.0
+    width = sum(sizes[columns] for _, _, columns in shapes) + gap * 3
+    height = max(sizes[rows] for _, rows, _ in shapes) + 1.0
     figure, axes = blank(width, height, (0.5 * width, 0.5 * height))
     x, middle = gap / 2 + 0.3, height / 2 - 0.1
-    for number, (name, rows, columns, edge) in enumerate(shapes):
+    for number, (name, rows, columns) in enumerate(shapes):
         w, h = sizes[columns], sizes[rows]
+        edge = BACKWARD if name.startswith("$d") else FORWARD
         axes.add_patch(Rectangle((x, middle - h / 2), w, h, fc=PAPER, ec=edge, lw=1.8))
         axes.text(x + w / 2, middle, name, ha="center", va="center", fontsize=11, color=edge)
         axes.text(x + w / 2, middle + h / 2 + 0.08, columns, ha="center", va="bottom", fontsize=9, color=INK)

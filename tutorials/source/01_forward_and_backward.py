@@ -16,7 +16,7 @@ import numpy as np
 from ramnp import data
 from ramnp.backend import get_backend
 from ramnp.config import DataConfig
-from ramnp.gradcheck import check, check_gradient, check_output, relative_error, require
+from ramnp.gradcheck import check, check_answer, check_gradient, check_output, relative_error
 from ramnp.tutorial import figures
 
 figures.use_style()
@@ -279,11 +279,36 @@ def chain_backward(dy, cache):
 
 # %% check="chain" points=2
 def chain_output(x):
-    return chain_forward(x)[0]
+    y, _ = chain_forward(x)
+    return y
 
 
-check_output(chain_output, np.array([0.5, -1.0]), expected=np.tanh([0.25, 1.0]))
+def chain_gradient(x, dy):
+    _, cache = chain_forward(x)
+    return chain_backward(dy, cache)
+
+
+x, dy = np.array([0.5, -1.0, 2.0]), np.array([1.0, 2.0, -3.0])
+check_output(
+    chain_output,
+    x,
+    expected=[0.24491866, 0.76159416, 0.99932930],
+    mistakes={"that is tanh(x): the square is left out": np.tanh(x), "that is tanh(x)^2": np.tanh(x) ** 2},
+)
+check_output(
+    chain_gradient,
+    x,
+    dy,
+    expected=[0.94001485, -1.67989737, -0.01609141],
+    mistakes={
+        "the square's part of the chain is left out": [0.94001485, 0.83994868, -0.00402285],
+        "the tanh's part of the chain is left out": dy * 2 * x,
+    },
+)
 check(chain_forward, chain_backward)
+
+# %% [markdown]
+# (Elementwise layers only multiply, so for them the wrong order gives the right numbers, too. From 02 on it will not.)
 
 # %% [markdown]
 # ## 3. Is it right? Ask the function
@@ -337,6 +362,8 @@ check_output(
     mistakes={
         "it is all zero: nothing is written into gradient": 0 * x,
         "twice too large: the two points lie 2 eps apart": 2 * (exact + 0.01),
+        "not divided by 2 eps": 0.2 * (exact + 0.01),
+        "the lower point is x itself: step both ways": (exact + 0.3 * x + 0.01) / 2,
         "one-sided, (f(x + eps) - f(x)) / eps: step both ways": exact + 0.3 * x + 0.01,
         "one-sided, (f(x) - f(x - eps)) / eps: step both ways": exact - 0.3 * x + 0.01,
         "the argument eps is not used": exact,
@@ -398,13 +425,13 @@ best_step_float32 = (3 * 6e-8) ** (1 / 3)
 ### END SOLUTION
 
 # %% check="best-step" points=2
-for name, guess, u in (("float64", best_step_float64, 1.1e-16), ("float32", best_step_float32, 6e-8)):
-    require(guess is not None, f"best_step_{name} is still None: not written yet")
-    require(not np.isclose(guess, u ** (1 / 3)), f"best_step_{name}: nearly; do not lose the 6 and the 2")
-    require(not np.isclose(guess, u**0.5, rtol=0.5), f"best_step_{name}: that is right for a one-sided difference")
-    error, least = (eps**2 / 6 + u / eps for eps in (guess, (3 * u) ** (1 / 3)))
-    require(error < 1.05 * least, f"best_step_{name}: E = {error:.2e} there, and {least:.2e} is possible")
-    print(f"{name}: eps = {guess:.1e}, and the error will be about {error:.0e}")
+for answer, expected, u in ((best_step_float64, 6.9e-6, 1.1e-16), (best_step_float32, 5.6e-3, 6e-8)):
+    mistakes = {
+        "that is right for a one-sided difference": u**0.5,
+        "nearly: what becomes of the 6, and of the exponent 2?": u ** (1 / 3),
+        "nearly: is the derivative of eps^2 / 6 right?": (6 * u) ** (1 / 3),
+    }
+    check_answer(answer, expected, mistakes, tolerance=0.1)
 
 
 # %%
@@ -466,12 +493,15 @@ difference_at_kink = (3e-6 + 1e-5) / (2 * 1e-5)  # the lower point lies left of 
 ### END SOLUTION
 
 # %% check="kink" points=1
-require(difference_at_kink is not None, "difference_at_kink is still None: not written yet")
-require(not np.isclose(difference_at_kink, 1), "that is the derivative; the difference also reads the ReLU at x - eps")
-require(not np.isclose(difference_at_kink, 1.3), "nearly: the two points lie 2 eps apart")
-require(not np.isclose(difference_at_kink, 0.5), "that is the value at zero itself")
-require(np.isclose(difference_at_kink, 0.65), "write down relu(x + eps) and relu(x - eps), then their difference")
-print("right")
+check_answer(
+    difference_at_kink,
+    expected=0.65,
+    mistakes={
+        "that is the derivative; the difference also reads the ReLU at x - eps": 1,
+        "nearly: the two points lie 2 eps apart": 1.3,
+        "that is right at zero itself": 0.5,
+    },
+)
 
 # %%
 eps = 1e-5
