@@ -124,7 +124,7 @@ def check_answer(
     require(answer is not None, "not written yet: it is still None")
     require(isinstance(answer, int | float | np.number | np.ndarray) and np.size(answer) == 1, "it must be a number")
     value = float(answer)
-    if abs(value - expected) > tolerance * abs(expected):
+    if not abs(value - expected) <= tolerance * abs(expected):  # so that NaN is wrong, too
         known = (text for text, wrong in (mistakes or {}).items() if np.isclose(value, wrong, rtol=0.1, atol=0))
         raise CheckFailedError(next(known, f"{value:.4g} is not right"))
     print(f"{value:.4g}: right")
