@@ -1,4 +1,4 @@
-# `make train` and `make test` need nothing but Python 3.11 or later with pip: they make a virtual
+# `make train`, `make test` and `make tutorials` need nothing but Python 3.11 or later with pip: they make a virtual
 # environment in .venv and install what they use.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV ?= .venv
 ARGS ?=
 PY := $(VENV)/bin/python
 
-.PHONY: help train test lint clean
+.PHONY: help train test lint tutorials solutions clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -20,6 +20,12 @@ test: $(VENV)/.test  ## run all tests; ARGS="-k sensor" and the like are handed 
 lint: $(VENV)/.test  ## check format and style
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+tutorials: $(VENV)/.tutorials  ## open the notebooks of the course
+	$(PY) -m jupyter lab tutorials
+
+solutions: $(VENV)/.tutorials  ## build the notebooks with solutions, into tutorials/solutions
+	$(PY) tutorials/build.py --solutions
 
 clean:  ## remove the virtual environment
 	rm -rf $(VENV)
@@ -36,4 +42,8 @@ $(VENV)/.train: $(VENV)/.python pyproject.toml
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml
 	$(PY) -m pip install --quiet -e '.[test]'
+	touch $@
+
+$(VENV)/.tutorials: $(VENV)/.python pyproject.toml
+	$(PY) -m pip install --quiet -e '.[tutorials]'
 	touch $@

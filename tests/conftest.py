@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["RAMNP_SHORT"] = "1"  # the notebooks train for a moment only
 
 import numpy as np
 import pytest

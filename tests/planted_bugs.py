@@ -343,11 +343,51 @@ LSTM_REORDERED = LSTM.replace(
     "i, f, o, u = sigmoid(z[:, :n]), sigmoid(z[:, n:2*n])", "f, i, o, u = sigmoid(z[:, :n]), sigmoid(z[:, n:2*n])"
 ).replace("[dzi, dzf, dzo, dzu]", "[dzf, dzi, dzo, dzu]")
 
+# Parts of their author's own, of which the checker knows nothing but their forward pass.
+EXPONENTIAL = """
+import numpy as np
+def exponential(x):
+    return np.exp(x)
+def exponential_backward(dy, y):
+    return dy * y
+"""
+
+SCALE = """
+import numpy as np
+class Scale:
+    def __init__(self, n):
+        self.s, self.ds = np.ones(n), np.zeros(n)
+    def forward(self, x):
+        return x * self.s, x
+    def backward(self, dy, cache):
+        self.ds += (dy * cache).sum(axis=0)
+        return dy * self.s
+"""
+
+TWO_LAYERS = (
+    LINEAR
+    + """
+class Network:
+    def __init__(self, n_in, n_out, rng, hidden=6):
+        self.first, self.second = Linear(n_in, hidden, rng), Linear(hidden, n_out, rng)
+    def forward(self, x):
+        h, first_cache = self.first.forward(x)
+        h = np.maximum(h, 0)
+        y, second_cache = self.second.forward(h)
+        return y, (first_cache, h, second_cache)
+    def backward(self, dy, cache):
+        first_cache, h, second_cache = cache
+        dh = self.second.backward(dy, second_cache)
+        return self.first.backward(dh * (h > 0), first_cache)
+"""
+)
+
 RIGHT = {
     "TORCH": TORCH, "DICTIONARY": DICTIONARY, "BATCH_FIRST": BATCH_FIRST, "LOSSES": LOSSES, "BOOK": BOOK,
     "LSTM_REORDERED": LSTM_REORDERED,
     "LINEAR": LINEAR, "AFFINE": AFFINE, "RELU": RELU, "TANH": TANH, "SIGMOID": SIGMOID, "SOFTMAX": SOFTMAX,
     "RNN": RNN, "LSTM": LSTM, "GLIMPSE": GLIMPSE, "POLICY": POLICY, "REINFORCE": REINFORCE, "MODEL": MODEL,
+    "EXPONENTIAL": EXPONENTIAL, "SCALE": SCALE, "TWO_LAYERS": TWO_LAYERS,
 }  # fmt: skip
 
 
@@ -462,6 +502,17 @@ BUGS = [
     Bug("LSTM", "di, df, du = dc * u, dc * c_prev", "di, df, du = dc * c_prev, dc * u", "u and c_{t-1} are swapped"),
     Bug("LSTM", "return np.stack(dg)", "return np.stack(dg[::-1])", "reversed time order"),
     Bug("RNN", "in reversed(range(T))", "in range(T)", "runs forwards"),
+    Bug("SOFTMAX", "dx[np.arange(n), y] -= 1", "dx[:, y] -= 1", "from whole columns"),
+    Bug("AFFINE", "db = np.sum(dout, axis=0)", "db = np.full(len(b), np.sum(dout))", "too many axes"),
+    Bug("EXPONENTIAL", "dy * y", "dy", "derivative of the function is missing"),
+    Bug("EXPONENTIAL", "dy * y", "y", "dy is forgotten"),
+    Bug("EXPONENTIAL", "dy * y", "dy * np.log(y)", "multiplied by x"),
+    Bug("EXPONENTIAL", "return dy * y", "y *= dy; return y.copy()", "overwrites the cache"),
+    Bug("SCALE", "self.ds += ", "self.ds = ", "overwritten, not accumulated"),
+    Bug("SCALE", "self.ds += (dy * cache).sum(axis=0)", "self.ds = dy * cache", "to be summed over the rows"),
+    Bug("SCALE", "sum(axis=0)", "mean(axis=0)", "1/B times"),
+    Bug("TWO_LAYERS", "dh * (h > 0)", "dh", ""),
+    Bug("TWO_LAYERS", "return self.first.backward(dh", "self.first.dW += 1; return self.first.backward(dh", ""),
 ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ramnp.gradcheck.mistakes import Arrays, Problem, backward, mistaken
+from ramnp.gradcheck.mistakes import ELEMENTWISE_HINTS, Arrays, Hint, Problem, backward, mistaken
 
 CLOSE = 1e-4
 
@@ -42,6 +42,8 @@ def diagnose(
     for _, hint, gradients in known:
         if all(close(analytic[name], gradients[name]) for name in analytic if name in gradients):
             return dict.fromkeys(wrong, str(hint))
+    if part is None and problem is not None:
+        known = own_mistakes(numeric, problem)
     for name in wrong:
         for _, hint, gradients in known:
             differs = name in gradients and not close(gradients[name], right[name])
@@ -52,6 +54,15 @@ def diagnose(
             sizes = problem.sizes if problem is not None else {}
             found[name] = transformed(analytic[name], numeric[name], sizes) or "no known mistake fits"
     return found
+
+
+def own_mistakes(right: Arrays, problem: Problem) -> list[tuple[str, Hint, Arrays]]:
+    """What goes wrong in any elementwise function: for parts of their author's own, of which no more is known."""
+    dy, x = problem.dy, problem.inputs["x"]
+    if "x" not in right or x.shape != dy.shape:
+        return []
+    wrong = {"derivative missing": dy, "times x": dy * x, "dy forgotten": right["x"] / dy}
+    return [(mistake, ELEMENTWISE_HINTS[mistake], {"x": value}) for mistake, value in wrong.items()]
 
 
 def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str | None:
@@ -72,6 +83,8 @@ def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str
         return "it is transposed, and reshaped to fit"
     if close(np.abs(a), np.abs(n)):
         return "some signs are flipped"
+    if a.size > 1 and not np.ptp(a):
+        return "all its elements are the same: a sum runs over too many axes"
     if a.ndim == 3 and a.shape[0] > 1:
         if close(a[1:], n[1:]) and not a[0].any():
             return "the first time step is missing"

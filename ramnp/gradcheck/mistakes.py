@@ -49,7 +49,8 @@ class Problem(NamedTuple):
     sizes: dict[str, float]
 
 
-LINEAR, RELU, CORE, POLICY, LEARNING = (
+ELEMENT, LINEAR, RELU, CORE, POLICY, LEARNING = (
+    "tutorials/01",
     "tutorials/02",
     "tutorials/02",
     "tutorials/05",
@@ -115,16 +116,18 @@ def linear_backward(p: Problem, mistake: str = "") -> Arrays:
 # --- elementwise -----------------------------------------------------------------------------------------------------
 
 ELEMENTWISE_HINTS = {
-    "derivative missing": Hint("the derivative of the function is missing: dy is passed on", "dx = dy f'(x)", RELU),
-    "dy forgotten": Hint("dy is forgotten: this is f'(x) alone", "dx = dy f'(x)", RELU),
+    "derivative missing": Hint("the derivative of the function is missing: dy is passed on", "dx = dy f'(x)", ELEMENT),
+    "dy forgotten": Hint("dy is forgotten: this is f'(x) alone", "dx = dy f'(x)", ELEMENT),
     "mask from dy": Hint("the mask is taken from dy, not from x", "dx = dy where x > 0, else 0", RELU),
     "mask inverted": Hint("the mask is the wrong way round", "dx = dy where x > 0, else 0", RELU),
-    "times x": Hint("dy is multiplied by x, not by the derivative", "dx = dy f'(x)", RELU),
-    "times y": Hint("dy is multiplied by y, not by the derivative", "dx = dy f'(x)", RELU),
-    "forward again": Hint("backward applies the function to dy", "dx = dy f'(x)", RELU),
-    "x for y": Hint("the derivative is computed from x where y belongs", "tanh' = 1 - y^2, sigmoid' = y (1 - y)", RELU),
-    "square missing": Hint("the square is missing", "tanh' = 1 - y^2", RELU),
-    "half the product": Hint("one factor is missing", "sigmoid' = y (1 - y)", RELU),
+    "times x": Hint("dy is multiplied by x, not by the derivative", "dx = dy f'(x)", ELEMENT),
+    "times y": Hint("dy is multiplied by y, not by the derivative", "dx = dy f'(x)", ELEMENT),
+    "forward again": Hint("backward applies the function to dy", "dx = dy f'(x)", ELEMENT),
+    "x for y": Hint(
+        "the derivative is computed from x where y belongs", "tanh' = 1 - y^2, sigmoid' = y (1 - y)", ELEMENT
+    ),
+    "square missing": Hint("the square is missing", "tanh' = 1 - y^2", ELEMENT),
+    "half the product": Hint("one factor is missing", "sigmoid' = y (1 - y)", ELEMENT),
 }
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -175,6 +178,9 @@ CROSS_ENTROPY_HINTS = {
     "softmax missing": Hint("the softmax is missing: logits are used as probabilities", CROSS_ENTROPY_EQUATION, LINEAR),
     "log p for p": Hint("log-probabilities are used as probabilities: exp is missing", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by classes": Hint("divided by the number of classes, not of rows", CROSS_ENTROPY_EQUATION, LINEAR),
+    "whole columns": Hint(
+        "1 is subtracted from whole columns: use [arange(rows), labels]", CROSS_ENTROPY_EQUATION, LINEAR
+    ),
     "label column only": Hint("only the label's own column gets a gradient", CROSS_ENTROPY_EQUATION, LINEAR),
     "label as a number": Hint("the label is subtracted as a number, not one-hot", CROSS_ENTROPY_EQUATION, LINEAR),
     "divided by rows and classes": Hint("the mean is taken over classes as well", CROSS_ENTROPY_EQUATION, LINEAR),
@@ -203,6 +209,8 @@ def cross_entropy_backward(p: Problem, mistake: str = "") -> Arrays:
         d = (np.log(q) - hot) / rows
     elif mistake == "divided by classes":
         d = (q - hot) / classes
+    elif mistake == "whole columns":
+        d = (q - hot.max(axis=0)) / rows
     elif mistake == "label column only":
         d = hot * (q - hot) / rows
     elif mistake == "label as a number":

@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,18 +74,27 @@ def label(candidate: Candidate) -> str:
     )
 
 
-def blame(error: BaseException, path: str | None) -> str:
-    """An exception in one line, with the line of the student's file where it happened."""
+def blame(error: BaseException, files: Collection[str], called: str = "") -> str:
+    """An exception in one line, with the line of the student's files where it happened, and how they were called."""
     if isinstance(error, TroubleError):
         return str(error)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if path and frame.filename == path]
-    at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     text = (str(error).splitlines() or [""])[0]
-    return f"raises {type(error).__name__}: {text}{at}"
+    if isinstance(error, NotImplementedError):
+        return f"not written yet{text and ': '}{text}"
+    at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    return f"raises {type(error).__name__}: {text}{at}{called}"
 
 
-def source_path(candidate: Candidate) -> str | None:
-    return inspect.getsourcefile(candidate.cls or candidate.forward)
+def source_files(candidate: Candidate) -> set[str]:
+    """The files of a candidate's functions, by their code: in a notebook a class has no file of its own."""
+    members = vars(candidate.cls).values() if candidate.cls else (candidate.forward, candidate.backward)
+    return {code_file(member) for member in members if inspect.isfunction(member)}
+
+
+def code_file(function: Callable[..., Any]) -> str:
+    """The file that a function's code comes from."""
+    return inspect.unwrap(function).__code__.co_filename
 
 
 def called_with(problem: Problem) -> str:
@@ -95,8 +104,7 @@ def called_with(problem: Problem) -> str:
 
 def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int]) -> Iterator[Row]:
     """Rows about one candidate at one shape."""
-    name, part = label(candidate), candidate.part
-    path = source_path(candidate)
+    name, part, files = label(candidate), candidate.part, source_files(candidate)
     mine = copied(problem)
     try:
         subject = make_subject(candidate, mine, shape)
@@ -111,7 +119,7 @@ def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int])
         if candidate.cls is not None and candidate.cls.__subclasses__():
             yield Row(name, "forward", verdict=SKIPPED, message="not checked: a base class of others")
         else:
-            yield Row(name, "forward", verdict=ERROR, message=blame(error, path) + called_with(problem))
+            yield Row(name, "forward", verdict=ERROR, message=blame(error, files, called_with(problem)))
         return
     if getattr(subject, "std", None) is not None:
         problem = problem._replace(constants=problem.constants | {"std": subject.std})
@@ -200,8 +208,10 @@ def check_backward(
     candidate: Candidate, subject: Any, problem: Problem, mine: Problem, y: np.ndarray, cache: Any
 ) -> Iterator[Row]:
     """Rows about the backward pass, whose forward pass has run."""
-    name, part, path = label(candidate), candidate.part, source_path(candidate)
-    kept, before = copy.deepcopy(cache), copy.deepcopy(subject.arrays)
+    name, part, files = label(candidate), candidate.part, source_files(candidate)
+    # A pair of functions without a cache has its output for one.
+    stored = getattr(subject, "output", None) if cache is KEPT else cache
+    kept, before = copy.deepcopy(stored), copy.deepcopy(subject.arrays)
     try:
         subject.zero()
         gradients = {key: copy.deepcopy(value) for key, value in subject.backward(problem.dy.copy(), cache).items()}
@@ -209,14 +219,14 @@ def check_backward(
         yield Row(name, "backward", verdict=SKIPPED, message=f"not checked: {error}")
         return
     except Exception as error:
-        yield Row(name, "backward", verdict=ERROR, message=blame(error, path) + called_with(problem))
+        yield Row(name, "backward", verdict=ERROR, message=blame(error, files, called_with(problem)))
         return
     arrays = subject.arrays
     if spoilt := overwritten(subject, before, problem, mine):
         yield Row(name, "inputs kept", verdict=WRONG, message=f"backward overwrites {spoilt}")
         return
-    if cache is not KEPT and not candidate.alone:
-        same = unchanged(kept, cache)
+    if stored is not None and not candidate.alone:
+        same = unchanged(kept, stored)
         message = "" if same else "backward overwrites the cache"
         yield Row(name, "cache kept", verdict=OK if same else WRONG, message=message)
     usable: Arrays = {}
@@ -270,14 +280,14 @@ def check_backward(
 
 def likely_shape(shape: tuple[int, ...], key: str, arrays: Arrays, output: tuple[int, ...]) -> str:
     """What a gradient of a wrong shape may be instead."""
+    bias = arrays[key].ndim == 1 or arrays[key].shape[0] == 1
+    if bias and shape == output:
+        return ": it is to be summed over the rows"
     others = [other for other in arrays if other != key and shape == arrays[other].shape]
     if others:
         return f", but that of {others[0]}: are they swapped?"
     if len(shape) > 1 and shape == arrays[key].shape[::-1]:
         return ": it looks transposed"
-    bias = arrays[key].ndim == 1 or arrays[key].shape[0] == 1
-    if bias and shape == output:
-        return ": it is to be summed over the rows"
     if bias and shape == output[:1]:
         return ": it is summed over the wrong axis"
     return ""
@@ -322,16 +332,14 @@ def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
     more = {"W": rng.standard_normal((4, 3)), "b": rng.standard_normal(3)} if {"W", "b"} <= set(wanted) else {}
     problem = Problem(more, {"x": x}, {}, np.ones(()), {"B": 5.0})
     shape = {"B": 5, "in": 4, "out": 4}
-    path, name = source_path(candidate), candidate.name
+    files, name = source_files(candidate), candidate.name
     try:
         if candidate.cls:
             subject: Any = ClassPart(candidate._replace(part="Linear"), problem, shape)
-            for attribute, value in vars(subject.instance).items():
-                if isinstance(value, np.ndarray) and isinstance(
-                    getattr(subject.instance, "d" + attribute, None), np.ndarray
-                ):
-                    setattr(subject.instance, attribute, rng.standard_normal(value.shape))
-                    subject.parameters[attribute] = (subject.instance, attribute)
+            for key, owner, attribute, value in own_parameters(subject.instance):
+                setattr(owner, attribute, rng.standard_normal(value.shape))
+                subject.parameters[key] = (owner, attribute)
+            subject.accumulates = bool(subject.parameters)
         else:
             subject = FunctionPart(candidate, problem)
         y, cache = subject.forward()
@@ -343,8 +351,19 @@ def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
         subject.problem = mine
         return merge(check_backward(candidate, subject, copied(mine), mine, np.asarray(y), cache))
     except Exception as error:
-        message = str(error) if isinstance(error, UncheckedError) else blame(error, path) + called_with(problem)
+        message = str(error) if isinstance(error, UncheckedError) else blame(error, files, called_with(problem))
         return [Row(name, "forward", verdict=SKIPPED, message=f"not checked: {message}")]
+
+
+def own_parameters(instance: Any) -> list[tuple[str, Any, str, np.ndarray]]:
+    """The arrays with a gradient of an instance and of the layers it is made of: name, owner, attribute, array."""
+    owners = {"": instance} | {f"{name}.": part for name, part in vars(instance).items() if hasattr(part, "__dict__")}
+    return [
+        (prefix + attribute, owner, attribute, value)
+        for prefix, owner in owners.items()
+        for attribute, value in vars(owner).items()
+        if isinstance(value, np.ndarray) and isinstance(getattr(owner, "d" + attribute, None), np.ndarray)
+    ]
 
 
 def main(path: str, only: str, seed: str, output: str) -> None:
@@ -354,7 +373,7 @@ def main(path: str, only: str, seed: str, output: str) -> None:
     try:
         module = load_module(Path(path))
     except BaseException as error:  # it may even call sys.exit
-        result: dict[str, Any] = {"error": blame(error, path)}
+        result: dict[str, Any] = {"error": blame(error, {path})}
     else:
         candidates = {f"{c.name}:{c.part}": c for c in find_candidates(module)}
         if not only:
@@ -363,7 +382,7 @@ def main(path: str, only: str, seed: str, output: str) -> None:
             try:
                 rows = check_candidate(candidates[only], int(seed))
             except BaseException as error:
-                rows = [Row(candidates[only].name, "check", verdict=ERROR, message=blame(error, path))]
+                rows = [Row(candidates[only].name, "check", verdict=ERROR, message=blame(error, {path}))]
             result = {"rows": [row._asdict() for row in rows]}
     Path(output).write_text(json.dumps(result, default=float))
 

@@ -1,0 +1,70 @@
+"""A reader's own layers at work in the model."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+# Arguments that save time or name a backend. A reader's function may do without.
+CONVENIENCES = ("out", "xp", "input_gradient")
+
+
+@contextmanager
+def using(*mine: Any) -> Iterator[None]:
+    """Within it, ramnp computes with these functions and classes in place of its own of the same names.
+
+    A function takes the place of ramnp's wherever that is called. Of a class, its methods do, so that subclasses have
+    them, too; the arrays (`self.W`, `self.dW`) are ramnp's. Both may lack the arguments `out`, `xp` and
+    `input_gradient`.
+
+    Raises:
+        NameError: ramnp has nothing of that name.
+    """
+    with ExitStack() as stack:
+        for each in mine:
+            for owner, name, value in replacements(each):
+                stack.enter_context(patch.object(owner, name, value))
+        yield
+
+
+def replacements(mine: Any) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
+    """What is to be replaced by a function or class of the reader's: owner, name, new value."""
+    name = mine.__name__
+    modules = [
+        module for key, module in sys.modules.items()
+        if key.startswith("ramnp.") and not key.startswith(("ramnp.gradcheck", "ramnp.tutorial"))
+    ]  # fmt: skip
+    original = next(
+        (vars(m)[name] for m in modules if getattr(vars(m).get(name), "__module__", "") == m.__name__), None
+    )
+    if original is None:
+        raise NameError(f"ramnp has no {name} that yours could stand in for")
+    if inspect.isclass(mine):
+        for method, function in vars(mine).items():
+            if inspect.isfunction(function) and method in vars(original) and method != "__init__":
+                yield original, method, adapted(function, vars(original)[method])
+        return
+    value = adapted(mine, original)
+    for module in modules:
+        if vars(module).get(name) is original:
+            yield module, name, value
+
+
+def adapted(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is called like `original` and calls `mine`."""
+    signature, accepted = inspect.signature(original), inspect.signature(mine).parameters
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        extras = {name: given.pop(name) for name in CONVENIENCES if name in given}
+        result = mine(*given.values(), **{name: value for name, value in extras.items() if name in accepted})
+        out = extras.get("out")
+        if out is None or "out" in accepted:
+            return result
+        y, *cache = result if isinstance(result, tuple) else (result,)
+        out[...] = y
+        return (out, *cache) if cache else out
+
+    return call

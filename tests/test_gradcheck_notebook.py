@@ -1,0 +1,126 @@
+"""Checks as a notebook makes them: what is right passes silently, what is wrong ends in one line."""
+
+import numpy as np
+import pytest
+from planted_bugs import RIGHT
+
+from ramnp.gradcheck import CheckFailedError, check, check_answer, check_output, require
+
+
+def defined(source, *names):
+    """What a cell with this text defines. Its module is __main__, which is no file: as in a notebook."""
+    cell = {"__name__": "__main__"}
+    exec(compile(source, "/tmp/ipykernel_1/2.py", "exec"), cell)
+    return [cell[name] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("LINEAR", ["Linear"]), ("AFFINE", ["affine_forward", "affine_backward"]), ("SOFTMAX", ["softmax_loss"]),
+        ("EXPONENTIAL", ["exponential", "exponential_backward"]), ("TWO_LAYERS", ["Network"]),
+    ],
+)  # fmt: skip
+def test_right_code_passes_and_its_table_is_printed(source, names, capsys):
+    check(*defined(RIGHT[source], *names))
+    assert "all right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "names", "old", "new", "words"),
+    [
+        ("LINEAR", ["Linear"], "x.T @ dy", "2 * x.T @ dy", "Linear: dW: it is 2 times"),
+        ("LINEAR", ["Linear"], "dx = dy @ self.W.T", "raise NotImplementedError('exercise 2.1')",
+         "not written yet: exercise 2.1"),
+        ("LINEAR", ["Linear"], "return dx", "return dx.no_such", "(line 14: )"),
+        ("TWO_LAYERS", ["Network"], "dh * (h > 0)", "dh", "dx, dfirst.W, dfirst.b: no known mistake"),
+        ("RELU", ["relu_forward"], "0, x), x", "0, x), x", "no def relu_backward"),
+        ("SCALE", ["Scale"], "return x * self.s, x", "return None", "is None"),
+        ("SCALE", ["Scale"], "return x * self.s, x", "return x + np.random.rand(), x", "two calls on the same input"),
+        ("EXPONENTIAL", ["exponential", "exponential_backward"], "return np.exp(x)", "raise NotImplementedError",
+         "not written yet"),
+    ],
+)  # fmt: skip
+def test_wrong_code_ends_in_one_line(source, names, old, new, words):
+    with pytest.raises(CheckFailedError) as failed:
+        check(*defined(RIGHT[source].replace(old, new), *names))
+    assert words in str(failed.value)
+    assert failed.value._render_traceback_() == [f"CHECK FAILED: {failed.value}"]
+    assert "\n" not in str(failed.value)
+
+
+def cube(x):
+    return x**3
+
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+def test_an_output(capsys):
+    check_output(cube, X, expected=[1, 8, 27])
+    assert capsys.readouterr().out == "cube: right\n"
+
+
+def overwrite(x):
+    x *= x
+    return x
+
+
+def blank(x):
+    raise NotImplementedError("exercise 1.1")
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x**2, "squares"),
+        (lambda x: x**4, "it returns 81 at [2], and 27 is right"),
+        (lambda x: None, "is None"),
+        (lambda x: x[0], "has shape"),
+        (lambda x: x / 0, "NaN or infinity"),
+        (lambda x: list(x), "a list, not an array"),
+        (lambda x: x.cubed, "raises AttributeError"),
+        (overwrite, "overwrites its arguments"),
+        (blank, "not written yet: exercise 1.1"),
+    ],
+)
+def test_a_wrong_output(function, words):
+    with pytest.raises(CheckFailedError) as failed:
+        check_output(function, X.copy(), expected=X**3, mistakes={"these are squares": X**2})
+    assert words in str(failed.value)
+
+
+def test_the_tolerance_of_an_output():
+    check_output(lambda x: x + 1e-3, X, expected=X, tolerance=1e-2)
+    with pytest.raises(CheckFailedError):
+        check_output(lambda x: x + 1e-3, X, expected=X, tolerance=1e-4)
+
+
+def test_an_answer(capsys):
+    check_answer(0.6501, expected=0.65)
+    check_answer(np.float32(0.65), expected=0.65)
+    assert capsys.readouterr().out == "0.6501: right\n0.65: right\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "not written yet"),
+        ("0.65", "must be a number"),
+        (np.ones(2), "must be a number"),
+        (1.3, "twice too large"),
+        (1.25, "twice too large"),
+        (np.nan, "is not right"),
+        (0, "0 is not right"),
+    ],
+)
+def test_a_wrong_answer(answer, words):
+    with pytest.raises(CheckFailedError) as failed:
+        check_answer(answer, expected=0.65, mistakes={"twice too large": 1.3})
+    assert words in str(failed.value)
+
+
+def test_require():
+    require(True, "never")
+    with pytest.raises(CheckFailedError, match=r"^because$"):
+        require(False, "because")
