@@ -11,7 +11,6 @@ alternatives that were slower here are named where the choice was made.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from typing import NamedTuple
@@ -22,7 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.contestants import CLASSES, LR, Task
+from ramnp.backend import NUMPY
 from ramnp.config import Config, ModelConfig
+from ramnp.models import build
 from ramnp.parameters import Parameters
 
 
@@ -61,12 +62,15 @@ class Sensor(nn.Module):
     def forward(self, pixels: Tensor, location: Tensor) -> Tensor:
         """rho (R, D) from padded images (B, H', W', C), uint8, and locations (R, 2). Row r looks at image r mod B."""
         if self.patch % 2:  # the patches have no common centre
-            seen = [pool(self.crop(pixels, location, side), side // self.patch) for side in self.sides]
+            seen = [self.crop(pixels, location, side) for side in self.sides]
+            for k in range(len(seen)):
+                for _ in range(k):
+                    seen[k] = halve(seen[k])
         else:
             scene, seen = self.crop(pixels, location, self.sides[-1]), []
             for k in range(len(self.sides)):
                 if k:
-                    scene = pool(scene, 2)
+                    scene = halve(scene)
                 start = (scene.shape[1] - self.patch) // 2
                 seen.append(scene[:, start : start + self.patch, start : start + self.patch])
         return torch.stack(seen, dim=1).flatten(1) * (1 / 255)
@@ -107,10 +111,10 @@ class LoopSensor(Sensor):
         return torch.stack(seen, dim=1).flatten(1)
 
 
-def pool(scene: Tensor, factor: int) -> Tensor:
-    """The mean of blocks of factor x factor pixels, of maps (R, H, W, C). Sums of slices are faster than avg_pool2d."""
-    rows = sum(scene[:, i::factor] for i in range(factor))
-    return sum(rows[:, :, i::factor] for i in range(factor)) * (1 / factor**2)
+def halve(scene: Tensor) -> Tensor:
+    """The mean of 2 x 2 pixels, of maps (R, H, W, C). Sums of slices are several times as fast as avg_pool2d."""
+    rows = scene[:, ::2] + scene[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]).mul_(1 / 4)
 
 
 class Features(nn.Module):
@@ -162,12 +166,13 @@ class Core(nn.Module):
         """The next h and c, after step t. Before the first, h is zero."""
         z = functional.linear(g, self.W_gh, self.b)
         if t > 0:
-            z = torch.addmm(z, h, self.W_hh.T)
+            z = z.addmm_(h, self.W_hh.T)
         if not self.lstm:
             return z.relu_(), c
-        i, f, o, u = z.chunk(4, dim=1)
-        c = f.sigmoid() * c + i.sigmoid() * u.tanh()
-        return o.sigmoid() * c.tanh(), c
+        ifo, u = z.split([3 * h.shape[1], h.shape[1]], dim=1)
+        i, f, o = ifo.sigmoid().chunk(3, dim=1)
+        c = torch.addcmul(f * c, i, u.tanh())
+        return o * c.tanh(), c
 
 
 class Policy(nn.Module):
@@ -301,19 +306,19 @@ class Training:
         config = self.config = task.config
         torch.set_num_threads(config.workers)
         self.device = torch.device("cuda" if task.backend == "cupy" else "cpu")
-        trainer = replace(task, backend="numpy").trainer()
+        ours = build(config, task.image_shape, CLASSES, NUMPY, config.seed)
         sensor = LoopSensor if kind == "patch loop" else Sensor
-        model = Ram(config, 1, CLASSES, trainer.model.margin, sensor)
-        model.load(trainer.model.parameters)
+        model = Ram(config, task.image_shape[2], CLASSES, ours.margin, sensor)
+        model.load(ours.parameters)
         self.model = model.to(self.device)
         self.forward = torch.compile(self.model) if kind == "compiled" else self.model
         kinds = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=config.momentum)}
         self.optimizer = kinds[config.optimizer](self.model.parameters(), lr=config.lr, fused=True)
-        self.rows = config.batch_size * trainer.rollouts
+        self.rows = config.batch_size * ours.rollouts(config.rollouts)
         self.batches = cycle(
             [
                 (torch.from_numpy(canvas.pixels).to(self.device), torch.from_numpy(labels).to(self.device))
-                for canvas, labels in task.batches(trainer)
+                for canvas, labels in task.batches(ours)
             ]
         )
         self.totals = torch.zeros(5, device=self.device)

@@ -8,13 +8,17 @@ steps; the median over the bursts is the figure.
 """
 
 import multiprocessing
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
+from ramnp.errors import RamnpError
+
+PATIENCE = 5  # seconds for a process to end by itself, before it is ended
 PAUSE = 0.02  # seconds before a burst, in which the threads of the last contestant go to sleep
 
 
@@ -74,37 +78,51 @@ def serve(connection: Connection, make: Callable[..., Contestant], arguments: tu
         connection.send(str(reason))
         return
     connection.send(None)
-    while steps := connection.recv():
-        connection.send(burst(contestant, steps))
+    with suppress(EOFError):  # nobody asks any more
+        while True:
+            connection.send(burst(contestant, connection.recv()))
+
+
+def begin(target: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
+    """Run `target(connection, *arguments)` in this process. Ctrl-C is for the parent, which then ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target(connection, *arguments)
 
 
 @contextmanager
 def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
-    """A fresh process that runs `target(connection, *arguments)`, and our end of the connection."""
+    """A fresh process that runs `target(connection, *arguments)`, and our end of the connection.
+
+    Raises:
+        RamnpError: the process died.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+    process = context.Process(target=begin, args=(target, theirs, arguments), daemon=True)
     process.start()
-    theirs.close()  # so that a child that dies is noticed here
+    theirs.close()  # so that its end is noticed here
     try:
         yield ours
+    except EOFError as error:
+        raise RamnpError("the process of a contestant died: too little memory, or see above") from error
     finally:
         ours.close()
+        process.join(PATIENCE)
+        process.terminate()
         process.join()
 
 
 def measure(contestants: Mapping[str, tuple[Any, ...]], plan: Plan) -> tuple[dict[str, Times], dict[str, str]]:
     """The times of contestants, each given as (make, *arguments), and why those are missing that cannot run here."""
-    times: dict[str, list[float]] = {}
-    missing: dict[str, str] = {}
     with ExitStack() as stack:
-        pipes: dict[str, Connection] = {}
-        for name, (make, *arguments) in contestants.items():
-            pipe = stack.enter_context(child(serve, make, tuple(arguments)))
-            if reason := pipe.recv():
-                missing[name] = reason
-            else:
-                pipes[name], times[name] = pipe, []
+        pipes = {
+            name: stack.enter_context(child(serve, make, tuple(arguments)))
+            for name, (make, *arguments) in contestants.items()
+        }
+        missing = {name: reason for name, pipe in pipes.items() if (reason := pipe.recv())}
+        for name in missing:
+            del pipes[name]
+        times: dict[str, list[float]] = {name: [] for name in pipes}
         steps: dict[str, int] = {}
         for name, pipe in pipes.items():
             pipe.send(3)
@@ -114,6 +132,4 @@ def measure(contestants: Mapping[str, tuple[Any, ...]], plan: Plan) -> tuple[dic
                 time.sleep(PAUSE)
                 pipes[name].send(steps[name])
                 times[name].append(pipes[name].recv())
-        for pipe in pipes.values():
-            pipe.send(0)
     return {name: Times.of(seconds) for name, seconds in times.items()}, missing
