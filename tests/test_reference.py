@@ -1,14 +1,12 @@
-"""The whole model, its gradients and the optimizers against PyTorch, written again from the paper's equations."""
+"""The whole model, its gradients and the optimizers against PyTorch; the model is that of `benchmarks/pytorch.py`."""
 
 import math
-from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
 
-from ramnp.config import LearningConfig, ModelConfig
+from ramnp.config import Config, LearningConfig, ModelConfig
 from ramnp.convolution import Conv2D
 from ramnp.layers import Linear
 from ramnp.model import RecurrentAttentionModel
@@ -19,31 +17,9 @@ from ramnp.parameters import Parameters
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
+from benchmarks import pytorch  # noqa: E402
+
 CLASSES = 3
-
-
-@dataclass
-class Episode:
-    """What the reference computed, with the graph that leads there."""
-
-    log_p: Any  # (R, A)
-    mu: Any  # (S, R, 2)
-    baseline: Any  # (S, R)
-    log_pi: Any  # (S, R)
-
-
-def sense(image, location, patch, scales):
-    """rho, flat, of one image (C, H, W) looked at from (x, y)."""
-    _, height, width = image.shape
-    x, y = location.tolist()
-    seen = []
-    for side in (patch * 2**k for k in range(scales)):
-        left = math.floor((x + 1) / 2 * width - side / 2 + 1 / 2)
-        top = math.floor((y + 1) / 2 * height - side / 2 + 1 / 2)
-        padded = torch.nn.functional.pad(image, (side, side, side, side))
-        crop = padded[:, side + top : 2 * side + top, side + left : 2 * side + left]
-        seen.append(torch.nn.functional.avg_pool2d(crop, side // patch).permute(1, 2, 0).flatten())
-    return torch.cat(seen)
 
 
 def convolve(p, name, x, **options):
@@ -57,67 +33,6 @@ def convolve(p, name, x, **options):
 def flat(x):
     """Maps (R, C, H, W) as rows in the order (row, column, channel)."""
     return x.permute(0, 2, 3, 1).flatten(1)
-
-
-def features(p, rho, config, channels):
-    """What the convolutional glimpse network makes of rho, K patches of `channels` colours."""
-    side = config.patch
-    image = rho.reshape(len(rho), config.scales, side, side, channels).permute(0, 1, 4, 2, 3).flatten(1, 2)
-    pooled = torch.nn.functional.avg_pool2d(convolve(p, "glimpse.features.first", image, padding=1), 2)
-    return flat(convolve(p, "glimpse.features.second", pooled, padding=1))
-
-
-def play(p, config, images, given, samples, routing):
-    """Look T times at images (R, C, H, W), from the given locations (T - S, R, 2) and then the samples (S, R, 2).
-
-    p holds the parameters by name. The samples are constants.
-    """
-
-    def linear(name, x):
-        return x @ p[name + ".W"] + p[name + ".b"]
-
-    h = c = torch.zeros(len(images), config.units, dtype=torch.float64)
-    mus, baselines, log_pis = [], [], []
-    for t in range(config.glimpses):
-        s = t - len(given)
-        if s >= 0:
-            baselines.append(linear("baseline", h.detach())[:, 0])
-            x = h.detach() if routing == "detached" else h
-            if config.policy_hidden:
-                x = linear("policy.hidden", x).relu()
-            mu = linear("policy.mean", x) if t > 0 else p["policy.first"].expand(len(images), 2)
-            mu = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash](mu)
-            mus.append(mu)
-            log_pis.append(torch.distributions.Normal(mu, config.std).log_prob(samples[s]).sum(dim=1))
-        location = given[t] if s < 0 else samples[s].clamp(-1, 1)
-        looks = zip(images, location, strict=True)
-        rho = torch.stack([sense(image, where, config.patch, config.scales) for image, where in looks])
-        if config.glimpse_network == "conv":
-            rho = features(p, rho, config, images.shape[1])
-        h_g = linear("glimpse.what", rho).relu()
-        h_l = linear("glimpse.where", location).relu()
-        g = linear("glimpse.mix", torch.cat([h_g, h_l], dim=1)).relu()
-        z = h @ p["core.W_hh"] + g @ p["core.W_gh"] + p["core.b"]
-        if config.core == "rnn":
-            h = z.relu()
-        else:
-            z_i, z_f, z_o, z_u = z.chunk(4, dim=1)
-            c = z_f.sigmoid() * c + z_i.sigmoid() * z_u.tanh()
-            h = z_o.sigmoid() * c.tanh()
-    log_p = linear("action", h).log_softmax(dim=1)
-    return Episode(log_p, *(torch.stack(steps) if steps else None for steps in (mus, baselines, log_pis)))
-
-
-def losses(episode, labels, policy_weight):
-    """The terms of the hybrid loss (action, policy, baseline), and the mean reward."""
-    action = torch.nn.functional.nll_loss(episode.log_p, labels)
-    reward = (episode.log_p.argmax(dim=1) == labels).double()
-    policy = baseline = torch.zeros(())
-    if episode.mu is not None:
-        advantage = (reward - episode.baseline).detach()
-        policy = -policy_weight * (advantage * episode.log_pi).sum(dim=0).mean()
-        baseline = (episode.baseline - reward).square().mean()
-    return action, policy, baseline, reward.mean()
 
 
 def close(ours, theirs):
@@ -156,8 +71,11 @@ def test_the_other_models_agree_with_pytorch(routing, glimpses, options):
 
 
 def compare_model(rng, routing, **options):
-    config = ModelConfig(
+    policy_weight = float(rng.uniform(0.5, 2))
+    config = Config(
         **options,
+        routing=routing,
+        policy_weight=policy_weight,
         scales=int(rng.choice([1, 3])),
         units=7,
         what_units=6,
@@ -168,38 +86,34 @@ def compare_model(rng, routing, **options):
     )
     count, rollouts, channels = 4, int(rng.choice([1, 2])), int(rng.choice([1, 3]))
     height, width = (int(extent) for extent in rng.integers(5, 12, 2))
-    policy_weight = float(rng.uniform(0.5, 2))
     images = rng.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     labels = rng.integers(0, CLASSES, count)
     model = RecurrentAttentionModel(config, (height, width, channels), CLASSES)
     model.parameters.values += rng.normal(0, 0.5, model.parameters.size)  # no zero biases; some means far off
     randomness = model.draw(rng, count * rollouts)
 
-    rollout = model.forward(model.canvas(images), randomness)
+    canvas = model.canvas(images)
+    rollout = model.forward(canvas, randomness)
     loss = model.backward(rollout, labels, routing, policy_weight)
+    assert len(rollout.samples) == (
+        0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned")
+    )
 
-    p = {name: torch.tensor(model.parameters[name], requires_grad=True) for name in model.parameters}
-    pixels = torch.tensor(images / 255).permute(0, 3, 1, 2).repeat(rollouts, 1, 1, 1)
-    noise, samples = torch.tensor(randomness), torch.tensor(rollout.samples)
-    sampled = len(rollout.samples)
-    given = noise[: config.glimpses - sampled]
-    episode = play(p, config, pixels, given, samples, routing)
-    expected = losses(episode, torch.tensor(labels).repeat(rollouts), policy_weight)
-    sum(expected[:3]).backward()
+    for sensor in (pytorch.Sensor, pytorch.LoopSensor):
+        reference = pytorch.Ram(config, channels, CLASSES, model.margin, sensor).double()
+        reference.load(model.parameters)
+        expected = reference(*(torch.tensor(array) for array in (canvas.pixels, labels, randomness)))
+        sum(expected.terms).backward()
 
-    close(rollout.log_p, episode.log_p)
-    assert sampled == (0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned"))
-    if sampled:
-        close(rollout.mu, episode.mu)
-        close(rollout.baseline, episode.baseline)
-        close(rollout.samples, episode.mu + config.std * noise[len(given) :])
-    for ours, theirs in zip((*loss.terms.values(), loss.reward), expected, strict=True):
-        close(ours, theirs)
-    for name, parameter in p.items():
-        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        np.testing.assert_allclose(
-            model.parameters.gradient(name), gradient.numpy(), rtol=1e-9, atol=1e-12, err_msg=name
-        )
+        for name in ("log_p", "mu", "samples", "baseline"):
+            close(getattr(rollout, name), getattr(expected, name))
+        for ours, theirs in zip((*loss.terms.values(), loss.reward), (*expected.terms, expected.reward), strict=True):
+            close(ours, theirs)
+        gradients = reference.gradients()
+        assert set(gradients) == set(model.parameters)
+        for name, gradient in gradients.items():
+            ours = model.parameters.gradient(name)
+            np.testing.assert_allclose(ours, gradient.reshape(ours.shape), rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize(("channels", "stride", "padding"), [(1, 1, 1), (3, 2, 0), (2, 5, 1)])

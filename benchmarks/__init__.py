@@ -1,0 +1,1 @@
+"""How fast ramnp is, against its own matrix products and against PyTorch: `python -m benchmarks --help`."""

@@ -1,0 +1,83 @@
+"""`python -m benchmarks [SECTION ...]`: how fast ramnp is.
+
+| section | what it measures                                                                        |
+|---------|-----------------------------------------------------------------------------------------|
+| step    | a training step against PyTorch's: eager, compiled, and with a loop over patches        |
+| floor   | a training step against its matrix products alone                                       |
+| shares  | what the sensor, the glimpse network, the core and the others take of a step            |
+| scaling | how a step grows with the image, glimpses, scales, the batch and the hidden units       |
+| memory  | resident memory of a training, by batch and over ten thousand steps                     |
+| predict | images a second that a network answers                                                  |
+
+Without a section, all of them, which takes about half an hour. PyTorch takes part where it is installed:
+pip install -e .[bench]
+
+Exit codes: 0 fine; 2 usage; 3 backend or data missing; 4 a file could not be written; 130 after Ctrl-C.
+"""
+
+import sys
+from pathlib import Path
+
+from benchmarks.record import record
+from benchmarks.report import SECTIONS, texts, write_document, write_plots
+from benchmarks.section import Options
+from benchmarks.timing import Plan
+from ramnp.backend import get_backend
+from ramnp.cli import Parser
+from ramnp.errors import UsageError
+from ramnp.train import write_json
+
+MEASURED = [name for name, section in SECTIONS.items() if section.measure]
+QUICK, FULL = Plan(rounds=2, seconds=0.02), Plan(rounds=20, seconds=0.2)
+
+
+def build_parser() -> Parser:
+    parser = Parser(
+        prog="python -m benchmarks", usage="%(prog)s [SECTION ...] [flags]", description=__doc__.split(": ", 1)[1]
+    )
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(MEASURED)} (all)")
+    parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="numpy", help="(numpy)")
+    parser.add_argument("--repeats", type=int, metavar="N", help=f"bursts of each contestant ({FULL.rounds})")
+    parser.add_argument("--quick", action="store_true", help="measure little, in a minute: to see that all works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw it")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        nargs="+",
+        metavar="FILE.json",
+        help="measure nothing: write docs/performance.md from these",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    if arguments.report:
+        write_document(arguments.report)
+        return 0
+    for name in arguments.sections:
+        if name not in MEASURED:
+            raise UsageError(f"there is no section '{name}': choose {', '.join(MEASURED)}")
+    plan = QUICK if arguments.quick else FULL
+    if arguments.repeats is not None:
+        if arguments.repeats < 2:
+            raise UsageError(f"--repeats must be at least 2, got {arguments.repeats}")
+        plan = plan._replace(rounds=arguments.repeats)
+    backend = get_backend(arguments.backend).name
+    sections = {}
+    for name in MEASURED:
+        if not arguments.sections or name in arguments.sections:
+            options = Options(
+                backend, arguments.quick, plan, lambda line, name=name: print(f"{name}: {line}", file=sys.stderr)
+            )
+            sections[name] = SECTIONS[name].measure(options)
+    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if argv is None else argv)])
+    found = record(command, backend, sections)
+    if arguments.json:
+        write_json(arguments.json, found)
+    if arguments.plots:
+        write_plots(found, arguments.plots)
+    for _, title, text in texts(found):
+        print(f"## {title}\n\n{text}\n")
+    return 0

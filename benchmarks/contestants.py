@@ -1,0 +1,150 @@
+"""Who takes part: the training steps of ramnp and of PyTorch, and two things that are timed without a rival.
+
+A training step is the same for all. It draws its random numbers, goes forward and backward, clips, updates, and adds
+the losses and the gradient's norm to running sums. Its batch is there already: what that costs is measured apart.
+"""
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.timing import Contestant, Unavailable
+from ramnp.backend import Array, get_backend
+from ramnp.classifier import Classifier
+from ramnp.config import Config
+from ramnp.data.source import Source, Split
+from ramnp.errors import first_line
+from ramnp.models import build
+from ramnp.sensor import Canvas
+from ramnp.train import Trainer
+
+CLASSES = 10
+LR = 1e-5  # small, so that what is timed does not depend on how far the training has come
+BATCH_BYTES = 2**29  # that the batches may take together
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained.
+
+    Attributes:
+        config: its `workers` are the number of threads, for all contestants.
+        side: of the images, in pixels.
+        backend: "numpy" or "cupy".
+    """
+
+    config: Config
+    side: int
+    backend: str = "numpy"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.side, self.side, 1
+
+    def trainer(self) -> Trainer:
+        """ramnp's trainer."""
+        return Trainer(self.config, self.image_shape, CLASSES, get_backend(self.backend))
+
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
+        """A batch of random images (B, H, W, 1), uint8, with labels: what there is to see does not change the time."""
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (self.config.batch_size, *self.image_shape), dtype=np.uint8)
+        return images, rng.integers(0, CLASSES, len(images))
+
+    def batches(self, model: Classifier) -> list[tuple[Canvas, Array]]:
+        """Up to four batches in different memory, so that no cache holds what a training would have to fetch."""
+        images, labels = self.images()
+        count = min(4, max(1, BATCH_BYTES // images.nbytes))
+        return [(model.canvas(images), model.backend.asarray(labels)) for _ in range(count)]
+
+
+class Ramnp:
+    """The step of `ramnp.train.Trainer`, as `python -m ramnp.train` takes it."""
+
+    def __init__(self, task: Task) -> None:
+        threadpool_limits(1 if task.config.workers > 1 else None, user_api="blas")
+        self.trainer = task.trainer()
+        self.batches = itertools.cycle(task.batches(self.trainer.model))
+        self.rng = np.random.default_rng(0)
+
+    def step(self) -> None:
+        canvas, labels = next(self.batches)
+        randomness = self.trainer.model.draw(self.rng, len(labels) * self.trainer.rollouts)
+        self.trainer.step(canvas, labels, randomness, LR)
+
+    def wait(self) -> None:
+        self.trainer.backend.to_host(self.trainer.totals)
+
+
+def one_worker(task: Task) -> Contestant:
+    """ramnp with a whole batch to one worker, and the threads inside each matrix product."""
+    contestant = Ramnp(dataclasses.replace(task, config=dataclasses.replace(task.config, workers=1)))
+    threadpool_limits(task.config.workers, user_api="blas")
+    return contestant
+
+
+def pytorch(task: Task, kind: str) -> Contestant:
+    """PyTorch, "eager", "compiled" or with the sensor as a "patch loop".
+
+    Raises:
+        Unavailable: it cannot run here.
+    """
+    try:
+        from benchmarks.pytorch import Training  # here, and not in every contestant's process
+    except ImportError as error:
+        raise Unavailable("PyTorch is not installed: pip install -e .[bench]") from error
+    try:
+        contestant = Training(task, kind)
+        contestant.step()
+    except Exception as error:  # no GPU, or no compiler: PyTorch reports that in many types
+        raise Unavailable(f"PyTorch ({kind}) does not run here: {first_line(error)}") from error
+    return contestant
+
+
+class Batch:
+    """Making a batch: its images are gathered from those of a split, which is as large."""
+
+    def __init__(self, task: Task) -> None:
+        self.trainer = task.trainer()
+        self.source = Source(Split(*task.images()), self.trainer.backend, self.trainer.model.margin)
+
+    def step(self) -> None:
+        next(self.source.batches(len(self.source)))
+
+    def wait(self) -> None:
+        self.trainer.backend.to_host(self.trainer.totals)
+
+
+class Prediction:
+    """Answering all images of a batch, each after some rollouts.
+
+    Raises:
+        Unavailable: `Classifier.probabilities` is not there.
+    """
+
+    def __init__(self, task: Task, rollouts: int) -> None:
+        model = build(task.config, task.image_shape, CLASSES, get_backend(task.backend), task.config.seed)
+        if not hasattr(model, "probabilities"):
+            raise Unavailable("this ramnp has no Classifier.probabilities")
+        self.model, self.rollouts = model, rollouts
+        self.images, _ = task.images()
+
+    def step(self) -> None:
+        self.model.probabilities(self.images, rollouts=self.rollouts)
+
+    def wait(self) -> None:
+        """The answers are on the host already."""
+
+
+# (make, *arguments after the task)
+STEPS = {
+    "ramnp": (Ramnp,),
+    "ramnp, 1 worker": (one_worker,),
+    "PyTorch": (pytorch, "eager"),
+    "compiled": (pytorch, "compiled"),
+    "patch loop": (pytorch, "patch loop"),
+}

@@ -1,0 +1,115 @@
+"""The matrix products of a training step, alone: what the step would take if all else took no time.
+
+They are not written down here but recorded from a step: while it runs, NumPy's functions that make arrays make
+`Recorded` ones, whose products are noted with their operands. These very arrays are then multiplied again: the same
+shapes, the same layouts in memory, and weights that several products share.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from benchmarks.contestants import Ramnp, Task
+from ramnp.backend import Array, get_backend
+
+MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
+
+
+class Product(NamedTuple):
+    """out = a b, of matrices."""
+
+    a: Array
+    b: Array
+    out: Array
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.out.size * self.a.shape[-1]
+
+
+class Recorded(np.ndarray):
+    """An array that notes the matrix products it takes part in. What is computed from it is one, too."""
+
+    products: list[Product]  # of the class: where they are noted
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        inputs = tuple(plain(x) for x in inputs)
+        out = options.pop("out", None)
+        if out is not None:
+            options["out"] = tuple(plain(x) for x in out)
+        result = getattr(ufunc, method)(*inputs, **options)
+        if ufunc is np.matmul:
+            self.products.append(Product(*inputs, result))
+        return out[0] if out is not None else recorded(result)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        result = super().__array_function__(function, types, args, kwargs)
+        if function is np.dot and result.ndim == 2:
+            self.products.append(Product(*map(plain, (*args[:2], result))))
+        return result
+
+
+def plain(x: Any) -> Any:
+    """An array as it is without its recording; other things unchanged."""
+    return x.view(np.ndarray) if isinstance(x, Recorded) else x
+
+
+def recorded(x: Any) -> Any:
+    """An array as one that records; other things unchanged."""
+    return x.view(Recorded) if isinstance(x, np.ndarray) else x
+
+
+@contextmanager
+def recording() -> Iterator[list[Product]]:
+    """Note the products of all arrays that are made in this context. One thread at a time can do so."""
+    products = Recorded.products = []
+
+    def recording_maker(make: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        return lambda *args, **kwargs: recorded(make(*args, **kwargs))
+
+    with ExitStack() as stack:
+        for name in MAKERS:
+            stack.enter_context(mock.patch.object(np, name, recording_maker(getattr(np, name))))
+        yield products
+
+
+def products_of_a_step(task: Task) -> list[Product]:
+    """The products of the step that one worker takes with its share of the batch."""
+    config = task.config
+    share = dataclasses.replace(config, workers=1, batch_size=config.batch_size // config.workers)
+    with recording() as products:
+        Ramnp(Task(share, task.side)).step()
+    return products
+
+
+class Floor:
+    """The products of all workers, a contestant."""
+
+    def __init__(self, task: Task) -> None:
+        self.backend = get_backend(task.backend)
+        workers = task.config.workers if self.backend.xp is np else 1
+        task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
+        self.shares = [
+            [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
+            for _ in range(workers)
+        ]
+        threadpool_limits(1 if workers > 1 else None, user_api="blas")
+        self.pool = ThreadPoolExecutor(workers)
+
+    def step(self) -> None:
+        list(self.pool.map(self.multiply, self.shares))
+
+    def multiply(self, products: list[Product]) -> None:
+        """One worker's products, in their order."""
+        for a, b, out in products:
+            self.backend.xp.matmul(a, b, out=out)
+
+    def wait(self) -> None:
+        self.backend.to_host(self.shares[-1][-1].out)

@@ -1,0 +1,345 @@
+"""The recurrent attention model in PyTorch, as somebody would write it who knows PyTorch well.
+
+The same model, loss and update as ramnp's, from the same equations and with the same settings, but written apart from
+it, with autograd in the place of its backward passes. It serves twice: the benchmarks measure ramnp against it, and
+`tests/test_reference.py` holds the outputs and gradients of ramnp against its.
+
+What makes it fast: all rollouts at once; one gather of the widest patch, as bytes and without an array of indices,
+from which the patches of all scales are pooled; activations overwritten where autograd allows it; the baseline after
+the last glimpse, on all states at once; clipping tensor-wise (foreach), Adam fused, gradients set to None. The
+alternatives that were slower here are named where the choice was made.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.contestants import CLASSES, LR, Task
+from ramnp.backend import NUMPY
+from ramnp.config import Config, ModelConfig
+from ramnp.models import build
+from ramnp.parameters import Parameters
+
+
+class Outcome(NamedTuple):
+    """What a forward pass gives: R rollouts, S sampled locations in each, A classes.
+
+    Attributes:
+        terms: of the hybrid loss: action, policy, baseline.
+        reward: the mean reward.
+        log_p: (R, A).
+        mu, samples: (S, R, 2).
+        baseline: (S, R).
+    """
+
+    terms: tuple[Tensor, Tensor, Tensor]
+    reward: Tensor
+    log_p: Tensor
+    mu: Tensor
+    samples: Tensor
+    baseline: Tensor
+
+
+class Sensor(nn.Module):
+    """The glimpse sensor, for all rollouts at once.
+
+    Args:
+        config: its `patch` and `scales`.
+        margin: border of zeros around the images, in pixels.
+    """
+
+    def __init__(self, config: ModelConfig, margin: int) -> None:
+        super().__init__()
+        self.patch, self.margin = config.patch, margin
+        self.sides = [config.patch << k for k in range(config.scales)]
+
+    def forward(self, pixels: Tensor, location: Tensor) -> Tensor:
+        """rho (R, D) from padded images (B, H', W', C), uint8, and locations (R, 2). Row r looks at image r mod B."""
+        if self.patch % 2:  # the patches have no common centre
+            seen = [self.crop(pixels, location, side) for side in self.sides]
+            for k in range(len(seen)):
+                for _ in range(k):
+                    seen[k] = halve(seen[k])
+        else:
+            scene, seen = self.crop(pixels, location, self.sides[-1]), []
+            for k in range(len(self.sides)):
+                if k:
+                    scene = halve(scene)
+                start = (scene.shape[1] - self.patch) // 2
+                seen.append(scene[:, start : start + self.patch, start : start + self.patch])
+        return torch.stack(seen, dim=1).flatten(1) * (1 / 255)
+
+    def crop(self, pixels: Tensor, location: Tensor, side: int) -> Tensor:
+        """(R, side, side, C) pixels around the locations, in the type of the locations."""
+        left, top = self.corners(pixels, location, side)
+        image = torch.arange(len(location), device=location.device) % len(pixels)
+        # A view of all windows of all images, indexed: up to seven times as fast as an index for every pixel.
+        windows = pixels.unfold(1, side, 1).unfold(2, side, 1)
+        return windows[image, top, left].permute(0, 2, 3, 1).to(location.dtype)
+
+    def corners(self, pixels: Tensor, location: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """First column and first row of the patches, (R,) each, in the padded images."""
+        _, height, width, _ = pixels.shape
+        x, y = location.unbind(dim=1)
+        return tuple(
+            torch.floor((along + 1) * ((extent - 2 * self.margin) / 2) - side / 2 + 1 / 2).long() + self.margin
+            for along, extent in ((x, width), (y, height))
+        )
+
+
+class LoopSensor(Sensor):
+    """The glimpse sensor as most public code has it: one patch of one image after the other."""
+
+    def forward(self, pixels: Tensor, location: Tensor) -> Tensor:
+        """rho (R, D), as the other sensor's."""
+        images = pixels.permute(0, 3, 1, 2)
+        seen = []
+        for side in self.sides:
+            left, top = (corner.tolist() for corner in self.corners(pixels, location, side))
+            patches = [
+                images[row % len(images), :, top[row] : top[row] + side, left[row] : left[row] + side]
+                for row in range(len(location))
+            ]
+            patch = torch.stack(patches).to(location.dtype) / 255
+            seen.append(functional.avg_pool2d(patch, side // self.patch).permute(0, 2, 3, 1))
+        return torch.stack(seen, dim=1).flatten(1)
+
+
+def halve(scene: Tensor) -> Tensor:
+    """The mean of 2 x 2 pixels, of maps (R, H, W, C). Sums of slices are several times as fast as avg_pool2d."""
+    rows = scene[:, ::2] + scene[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]).mul_(1 / 4)
+
+
+class Features(nn.Module):
+    """relu(conv(pool(relu(conv(glimpse))))), of the convolutional glimpse network."""
+
+    def __init__(self, config: ModelConfig, channels: int) -> None:
+        super().__init__()
+        self.shape = (config.scales, config.patch, config.patch, channels)
+        self.first = nn.Conv2d(config.scales * channels, 32, 3, padding=1)
+        self.second = nn.Conv2d(32, 64, 3, padding=1)
+
+    def forward(self, rho: Tensor) -> Tensor:
+        image = rho.unflatten(1, self.shape).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        pooled = functional.avg_pool2d(self.first(image).relu_(), 2)
+        return self.second(pooled).relu_().permute(0, 2, 3, 1).flatten(1)
+
+
+class GlimpseNetwork(nn.Module):
+    """g = relu(mix [relu(what rho), relu(where l)])."""
+
+    def __init__(self, config: ModelConfig, channels: int) -> None:
+        super().__init__()
+        size = config.scales * config.patch**2 * channels
+        if config.glimpse_network == "conv":
+            self.features = Features(config, channels)
+            size = 64 * (config.patch // 2) ** 2
+        else:
+            self.features = nn.Identity()
+        self.what = nn.Linear(size, config.what_units)
+        self.where = nn.Linear(2, config.where_units)
+        self.mix = nn.Linear(config.what_units + config.where_units, config.glimpse_units)
+
+    def forward(self, rho: Tensor, location: Tensor) -> Tensor:
+        return self.mix(torch.cat([self.what(self.features(rho)), self.where(location)], dim=1).relu_()).relu_()
+
+
+class Core(nn.Module):
+    """The recurrent core, an RNN with ReLU or an LSTM with gates in the order i, f, o, u; weights (out, in)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.lstm = config.core == "lstm"
+        width = config.units * (4 if self.lstm else 1)
+        self.W_hh = nn.Parameter(torch.empty(width, config.units))
+        self.W_gh = nn.Parameter(torch.empty(width, config.glimpse_units))
+        self.b = nn.Parameter(torch.empty(width))
+
+    def forward(self, t: int, g: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The next h and c, after step t. Before the first, h is zero."""
+        z = functional.linear(g, self.W_gh, self.b)
+        if t > 0:
+            z = z.addmm_(h, self.W_hh.T)
+        if not self.lstm:
+            return z.relu_(), c
+        ifo, u = z.split([3 * h.shape[1], h.shape[1]], dim=1)
+        i, f, o = ifo.sigmoid().chunk(3, dim=1)
+        c = torch.addcmul(f * c, i, u.tanh())
+        return o * c.tanh(), c
+
+
+class Policy(nn.Module):
+    """The mean of the next location."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.squash = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash]
+        width = config.units
+        self.hidden = nn.Identity()
+        if config.policy_hidden:
+            self.hidden = nn.Sequential(nn.Linear(width, config.policy_hidden), nn.ReLU(inplace=True))
+            width = config.policy_hidden
+        self.mean = nn.Linear(width, 2)
+        if config.first_location == "learned":
+            self.first = nn.Parameter(torch.empty(2))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.squash(self.mean(self.hidden(h)))
+
+
+class Ram(nn.Module):
+    """Recurrent attention with its hybrid loss.
+
+    Args:
+        config: the model, and the learning rule's `routing` and `policy_weight`.
+        channels: C, colours of the images.
+        classes: A.
+        margin: border of zeros around the images, in pixels.
+        sensor: the class of the glimpse sensor.
+    """
+
+    def __init__(self, config: Config, channels: int, classes: int, margin: int, sensor: type[Sensor] = Sensor) -> None:
+        super().__init__()
+        self.config = config
+        self.sensor = sensor(config, margin)
+        self.glimpse = GlimpseNetwork(config, channels)
+        self.core = Core(config)
+        self.action = nn.Linear(config.units, classes)
+        self.given = config.glimpses
+        if config.policy == "learned":
+            self.policy, self.baseline = Policy(config), nn.Linear(config.units, 1)
+            self.given = 0 if config.first_location == "learned" else 1
+
+    def forward(self, pixels: Tensor, labels: Tensor, randomness: Tensor) -> Outcome:
+        """Look T times and answer.
+
+        Args:
+            pixels: (B, H', W', C) padded images, uint8.
+            labels: (B,).
+            randomness: (T, R, 2) the given locations, then the noise of the others.
+        """
+        config, rows = self.config, randomness.shape[1]
+        h = c = randomness.new_zeros(rows, config.units)
+        decisions, mus, samples = [], [], []
+        for t in range(config.glimpses):
+            location = randomness[t]
+            if t >= self.given:
+                mu = self.choose(t, h)
+                sample = (mu + config.std * location).detach()
+                location = sample.clamp(-1, 1)
+                decisions.append(h)
+                mus.append(mu)
+                samples.append(sample)
+            h, c = self.core(t, self.glimpse(self.sensor(pixels, location), location), h, c)
+        log_p = self.action(h).log_softmax(dim=1)
+        return self.losses(log_p, labels.repeat(rows // len(labels)), decisions, mus, samples)
+
+    def choose(self, t: int, h: Tensor) -> Tensor:
+        """The mean (R, 2) of the location of step t."""
+        if t == 0:
+            return self.policy.squash(self.policy.first).expand(len(h), 2)
+        return self.policy(h.detach() if self.config.routing == "detached" else h)
+
+    def losses(
+        self, log_p: Tensor, labels: Tensor, decisions: list[Tensor], mus: list[Tensor], samples: list[Tensor]
+    ) -> Outcome:
+        """The hybrid loss by terms."""
+        std = self.config.std
+        action = functional.nll_loss(log_p, labels)
+        reward = (log_p.argmax(dim=1) == labels).to(log_p.dtype)
+        nothing = log_p.new_zeros(0, len(log_p), 2)
+        if not mus:
+            zero = log_p.new_zeros(())
+            return Outcome((action, zero, zero), reward.mean(), log_p, nothing, nothing, nothing[:, :, 0])
+        mu, sample = torch.stack(mus), torch.stack(samples)
+        baseline = self.baseline(torch.stack(decisions).detach()).squeeze(2)
+        # The density's constant factor moves the loss, and no gradient.
+        log_pi = ((sample - mu) / std).square().sum(dim=2) * -0.5 - np.log(2 * np.pi * std**2)
+        advantage = reward - baseline.detach()
+        policy = (advantage * log_pi).sum() * (-self.config.policy_weight / len(log_p))
+        return Outcome(
+            (action, policy, functional.mse_loss(baseline, reward.expand_as(baseline))),
+            reward.mean(), log_p, mu, sample, baseline,
+        )  # fmt: skip
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters under ramnp's names."""
+        for name, parameter in self.named_parameters():
+            yield name.replace("hidden.0", "hidden").replace(".weight", ".W").replace(".bias", ".b"), parameter
+
+    def load(self, parameters: Parameters) -> None:
+        """Take over the values of ramnp's parameters."""
+        with torch.no_grad():
+            for name, parameter in self.weights():
+                mine = in_out(parameter)
+                mine.copy_(torch.as_tensor(parameters[name]).reshape(mine.shape))
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """The gradients under ramnp's names, with input before output; zeros where there is none."""
+        return {
+            name: in_out(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).numpy()
+            for name, parameter in self.weights()
+        }
+
+
+def in_out(weights: Tensor) -> Tensor:
+    """PyTorch's weights, (out, in) or (out, in, row, column), as a view with the axes as ramnp has them."""
+    return weights.permute(2, 3, 1, 0) if weights.ndim == 4 else weights.T if weights.ndim == 2 else weights
+
+
+class Training:
+    """The training step, a contestant (see `timing.py`).
+
+    Args:
+        task: what to train.
+        kind: "eager", "compiled" or "patch loop".
+    """
+
+    def __init__(self, task: Task, kind: str) -> None:
+        config = self.config = task.config
+        torch.set_num_threads(config.workers)
+        self.device = torch.device("cuda" if task.backend == "cupy" else "cpu")
+        ours = build(config, task.image_shape, CLASSES, NUMPY, config.seed)
+        sensor = LoopSensor if kind == "patch loop" else Sensor
+        model = Ram(config, task.image_shape[2], CLASSES, ours.margin, sensor)
+        model.load(ours.parameters)
+        self.model = model.to(self.device)
+        self.forward = torch.compile(self.model) if kind == "compiled" else self.model
+        kinds = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=config.momentum)}
+        self.optimizer = kinds[config.optimizer](self.model.parameters(), lr=config.lr, fused=True)
+        self.rows = config.batch_size * ours.rollouts(config.rollouts)
+        self.batches = cycle(
+            [
+                (torch.from_numpy(canvas.pixels).to(self.device), torch.from_numpy(labels).to(self.device))
+                for canvas, labels in task.batches(ours)
+            ]
+        )
+        self.totals = torch.zeros(5, device=self.device)
+
+    def step(self) -> None:
+        pixels, labels = next(self.batches)
+        outcome = self.forward(pixels, labels, self.draw())
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(outcome.terms).backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or torch.inf, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = LR
+        self.optimizer.step()
+        with torch.no_grad():
+            self.totals += torch.stack([*outcome.terms, outcome.reward, norm])
+
+    def draw(self) -> Tensor:
+        """The randomness (T, R, 2): uniform where locations are given, then normal."""
+        randomness = torch.randn(self.config.glimpses, self.rows, 2, device=self.device)
+        randomness[: self.model.given].uniform_(-1, 1)
+        return randomness
+
+    def wait(self) -> None:
+        self.totals.tolist()

@@ -1,0 +1,69 @@
+"""The JSON object of a measurement: what was found, when, with what, and on what kind of machine."""
+
+import platform
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ramnp.train import count_cores, provenance
+
+PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
+
+
+def record(command: str, backend: str, sections: dict[str, Any]) -> dict[str, Any]:
+    """The object that goes into the file."""
+    known = provenance()
+    machine = {"system": platform.system(), "architecture": platform.machine(), "cores": count_cores()}
+    return {
+        "date": date.today().isoformat(),
+        "command": command,
+        "backend": backend,
+        "machine": machine | {"processor": processor(), "gpu": gpu() if backend == "cupy" else None},
+        "versions": known["versions"] | packages(),
+        "git_revision": known["git_revision"],
+        "sections": sections,
+    }
+
+
+def packages() -> dict[str, str]:
+    """The versions of those of `PACKAGES` that are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """The model of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def gpu() -> str:
+    """The model of the GPU."""
+    import cupy  # a backend that is called "cupy" has found that it works
+
+    return cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+
+
+def origin(found: dict[str, Any]) -> str:
+    """A line for people on what a record was measured with."""
+    machine = found["machine"]
+    revision, _, changed = (found["git_revision"] or "unknown").partition("-")
+    parts = [
+        f"`{found['command']}`",
+        found["date"],
+        f"{machine['system']} {machine['architecture']}, {machine['cores']} cores, {machine['processor']}",
+        *([machine["gpu"]] if machine["gpu"] else []),
+        ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
+        f"revision {revision[:10]}" + (" with changes" if changed else ""),
+    ]
+    return "; ".join(parts) + "."

@@ -1,0 +1,72 @@
+"""Resident memory, as a process reads it of itself from Linux' /proc: what the processes of `memory.py` do."""
+
+import importlib
+import itertools
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contestants import CLASSES, LR, Ramnp, Task
+from benchmarks.timing import Contestant, Unavailable
+from ramnp.data.source import Source, Split
+from ramnp.train import Trainer
+
+STATUS = Path("/proc/self/status")
+STEPS_TO_PEAK = 20
+MB = 10**6
+
+
+def resident(field: str) -> float:
+    """MB of this process: "VmRSS", now; "VmHWM", at most so far."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024 / MB
+
+
+def accounting(trainer: Trainer) -> float:
+    """MB of parameters, gradients, the optimizer's state and the activations, by the sizes of the arrays."""
+    values = trainer.model.parameters.values
+    arrays = [values, *(getattr(trainer.optimizer, name) for name in trainer.optimizer.state)]
+    for replica, storage in zip(trainer.replicas, trainer.storages, strict=True):
+        arrays += [replica.parameters.gradients, *itertools.chain(*storage.arrays().values())]
+    return sum(array.nbytes for array in arrays) / MB
+
+
+def peak(connection: Connection, make: Callable[..., Contestant], arguments: tuple[Any, ...]) -> None:
+    """Train a little, and send the peak and, of ramnp, what its arrays take."""
+    try:
+        contestant = make(*arguments)
+        for _ in range(STEPS_TO_PEAK):
+            contestant.step()
+        contestant.wait()
+    except Unavailable as reason:
+        connection.send({"missing": str(reason)})
+        return
+    found = {"peak": resident("VmHWM")}
+    if isinstance(contestant, Ramnp):
+        found["arrays"] = accounting(contestant.trainer)
+    connection.send(found)
+
+
+def idle(connection: Connection, name: str) -> None:
+    """Send what a process takes that has imported all it needs, and trains nothing."""
+    if name != "ramnp":
+        importlib.import_module("benchmarks.pytorch")
+    connection.send(resident("VmRSS"))
+
+
+def flatness(connection: Connection, task: Task, marks: tuple[int, ...]) -> None:
+    """Train on shuffled batches of a split, and send the resident memory after so many steps."""
+    trainer = task.trainer()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5_000, *task.image_shape), dtype=np.uint8)
+    source = Source(Split(images, rng.integers(0, CLASSES, len(images))), trainer.backend, trainer.model.margin)
+    epochs = (source.batches(task.config.batch_size, rng) for _ in itertools.count())
+    for step, (canvas, labels) in enumerate(itertools.chain.from_iterable(epochs), 1):
+        trainer.step(canvas, labels, trainer.model.draw(rng, len(labels) * trainer.rollouts), LR)
+        if step in marks:
+            connection.send(resident("VmRSS"))
+        if step == marks[-1]:
+            return

@@ -1,0 +1,73 @@
+"""What a section of the benchmarks is: something measured, told in text and drawn."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from benchmarks.contestants import Task
+from benchmarks.timing import Plan
+from ramnp.config import Config
+from ramnp.presets import PRESETS
+from ramnp.train import default_workers
+
+# Okabe & Ito's colours, which differ for colour-blind eyes, too.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+MARKERS = "osD^vPX*"
+WIDTH = 8  # inches, at 100 dots each: a page's width
+
+
+class Options(NamedTuple):
+    """What the command was asked for.
+
+    Attributes:
+        backend: "numpy" or "cupy".
+        quick: measure little: to see that all works, not to quote.
+        plan: how often and how long times are taken.
+        say: tells what is under way.
+    """
+
+    backend: str
+    quick: bool
+    plan: Plan
+    say: Callable[[str], None]
+
+
+class Section(NamedTuple):
+    """A section.
+
+    Attributes:
+        title: its heading.
+        text: from what was measured, as it stands in the JSON file, to Markdown.
+        plot: draws it on an empty figure; None: there is nothing to draw.
+        measure: from the options to what was measured; None: a command of its own does that.
+    """
+
+    title: str
+    text: Callable[[dict[str, Any]], str]
+    plot: Callable[[dict[str, Any], Figure], None] | None = None
+    measure: Callable[[Options], dict[str, Any]] | None = None
+
+
+def preset_task(name: str, backend: str, **changes: Any) -> Task:
+    """The task of a preset, with what is changed of it."""
+    config = replace(PRESETS[name], **changes)
+    return task_of(config, 28 if config.dataset == "mnist" else config.size, backend)
+
+
+def task_of(config: Config, side: int, backend: str) -> Task:
+    """The task of a configuration, with as many threads as a training takes."""
+    return Task(replace(config, workers=default_workers(config)), side, backend)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table that can be read as it is, numbers to the right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+    cells = [[lines[0][0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(lines[0][1:], widths[1:], strict=True))]]
+    cells.append(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    cells += [
+        [a.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))] for a, *rest in lines[1:]
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
