@@ -60,9 +60,13 @@ class Core(Part):
     ) -> None:
         super().__init__(xp, dtype)
         self.inputs, self.units = inputs, units
-        self.add("W_hh", rng.standard_normal((units, self.width * units)) / np.sqrt(units))
+        self.add("W_hh", self.initial_recurrence(rng))
         self.add("W_gh", rng.standard_normal((inputs, self.width * units)) / np.sqrt(inputs))
         self.add("b", np.zeros(self.width * units))
+
+    def initial_recurrence(self, rng: np.random.Generator) -> np.ndarray:
+        """A new W_hh (N, width N)."""
+        return rng.standard_normal((self.units, self.width * self.units)) / np.sqrt(self.units)
 
     def cache(self, steps: int, rows: int) -> CoreCache:
         """Room for T steps of R rows. The states before the first step are zero, and stay so."""
@@ -134,9 +138,16 @@ class Core(Part):
 
 
 class RNN(Core):
-    """h_t = relu(z_t)."""
+    """h_t = relu(z_t).
+
+    W_hh starts as the identity (Le, Jaitly & Hinton 2015): a new network adds up what its glimpses show, where a random
+    W_hh would forget the first before the last.
+    """
 
     width = 1
+
+    def initial_recurrence(self, rng: np.random.Generator) -> np.ndarray:
+        return np.eye(self.units)
 
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         relu(z, out=cache.h[t + 1], xp=self.xp)

@@ -9,7 +9,8 @@ from ramnp.core import CORES, LSTM, RNN
 
 def make(cls, rng, xp=np):
     made = cls(3, 4, rng, xp, np.float64)
-    made.b += xp.asarray(0.3 * rng.standard_normal(made.b.shape))
+    for weights in (made.b, made.W_hh):  # the identity would hide a W_hh that is not transposed
+        weights += xp.asarray(0.3 * rng.standard_normal(weights.shape))
     return made
 
 
@@ -22,6 +23,12 @@ def wrong(core, rng, steps=4, rows=3):
 @pytest.mark.parametrize(("steps", "rows"), [(1, 1), (1, 3), (4, 1), (4, 3)])
 def test_gradients(backend, rng, name, steps, rows):
     assert wrong(make(CORES[name], rng, backend.xp), rng, steps, rows) == []
+
+
+def test_a_new_rnn_adds_up_what_it_sees(rng):
+    core, g = RNN(3, 4, rng), rng.random((5, 2, 3)).astype(np.float32)
+    core.W_gh = np.abs(core.W_gh)
+    np.testing.assert_allclose(core.forward(g)[0][-1], g.sum(axis=0) @ core.W_gh, rtol=1e-5)
 
 
 def test_the_rnn_equation(rng):
