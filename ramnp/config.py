@@ -88,7 +88,7 @@ class ModelConfig(Group):
 class LearningConfig(Group):
     """the learning rule"""
 
-    epochs: Annotated[int, "epochs to train", AtLeast(1)] = 50
+    epochs: Annotated[int, "epochs to train", AtLeast(1)] = 100
     batch_size: Annotated[int, "images per step, B", AtLeast(1)] = 256
     rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1, below=1_000_000)] = 1
     routing: Annotated[
@@ -102,7 +102,7 @@ class LearningConfig(Group):
     schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"
     decay_epochs: Annotated[
         int, "epochs, warm-up included, over which the learning rate falls, whatever --epochs says", AtLeast(1)
-    ] = 50
+    ] = 100
     warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
     clip: Annotated[float, "largest norm of the whole gradient; 0 for no limit", AtLeast(0)] = 5.0
 

@@ -42,12 +42,12 @@ class Row(NamedTuple):
     control: tuple[float, float] | None = None
 
 
-_LONGER = {"epochs": 100, "decay_epochs": 100}
-_SCENE = {"patch": 12, "scales": 3, "std": 0.1, **_LONGER}
+_LONGER = {"epochs": 200, "decay_epochs": 200}
+_SCENE = {"patch": 12, "scales": 3, "std": 0.1}
 _TRANSLATED = {"dataset": "translated-mnist", "size": 60, **_SCENE}
-_CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE}
+_CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE, **_LONGER}
 _LARGE = {**_CLUTTERED, "size": 100, "pieces": 8, "scales": 4}
-_CIFAR = {"dataset": "cifar10", "core": "lstm", "std": 0.1, **_LONGER}
+_CIFAR = {"dataset": "cifar10", "core": "lstm", "std": 0.1}
 _FC, _CNN = {"model": "fc"}, {"model": "cnn"}
 
 _ON_60 = "translated 60x60"
