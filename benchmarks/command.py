@@ -15,10 +15,13 @@ pip install -e .[bench]
 Exit codes: 0 fine; 2 usage; 3 backend or data missing; 4 a file could not be written; 130 after Ctrl-C.
 """
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.record import record
+from benchmarks.record import make_folder, record
 from benchmarks.report import SECTIONS, texts, write_document, write_plots
 from benchmarks.section import Options
 from benchmarks.timing import Plan
@@ -28,6 +31,7 @@ from ramnp.errors import UsageError
 from ramnp.train import write_json
 
 MEASURED = [name for name, section in SECTIONS.items() if section.measure]
+IDLE = 0.5  # load average up to which nothing is said
 QUICK, FULL = Plan(rounds=2, seconds=0.02), Plan(rounds=20, seconds=0.2)
 
 
@@ -65,19 +69,25 @@ def main(argv: list[str] | None = None) -> int:
             raise UsageError(f"--repeats must be at least 2, got {arguments.repeats}")
         plan = plan._replace(rounds=arguments.repeats)
     backend = get_backend(arguments.backend).name
-    sections = {}
-    for name in MEASURED:
-        if not arguments.sections or name in arguments.sections:
-            options = Options(
-                backend, arguments.quick, plan, lambda line, name=name: print(f"{name}: {line}", file=sys.stderr)
-            )
-            sections[name] = SECTIONS[name].measure(options)
-    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if argv is None else argv)])
-    found = record(command, backend, sections)
     if arguments.json:
-        write_json(arguments.json, found)
-    if arguments.plots:
-        write_plots(found, arguments.plots)
+        make_folder(arguments.json.parent)  # now, and not when all is measured
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > IDLE:
+        tell("note", f"the load average is {load:.1f}: other programs are running, and threads wait for each other")
+    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if argv is None else argv)])
+    sections: dict[str, Any] = {}
+    for name in arguments.sections or MEASURED:
+        options = Options(backend, arguments.quick, plan, partial(tell, name))
+        sections[name] = SECTIONS[name].measure(options)
+        found = record(command, backend, sections)
+        if arguments.json:  # after every section, so that Ctrl-C loses but the last
+            write_json(arguments.json, found)
     for _, title, text in texts(found):
         print(f"## {title}\n\n{text}\n")
+    if arguments.plots:
+        write_plots(found, arguments.plots)
     return 0
+
+
+def tell(section: str, line: str) -> None:
+    """Say on stderr what is under way."""
+    print(f"{section}: {line}", file=sys.stderr, flush=True)

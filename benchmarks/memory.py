@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.contestants import STEPS
 from benchmarks.resident import STATUS, STEPS_TO_PEAK, flatness, idle, peak
-from benchmarks.section import COLOURS, MARKERS, WIDTH, Options, Section, preset_task, table
+from benchmarks.section import COLOURS, MARKERS, WIDTH, Options, Section, label, preset_task, table
 from benchmarks.timing import child
 
 PRESET, BATCHES = "mnist-6", (128, 256, 512, 1024)
@@ -61,7 +61,7 @@ def text(result: dict[str, Any]) -> str:
         "line is a process that has imported everything and trains nothing. Last column: parameters, gradients, "
         "optimizer and activations, by the sizes of ramnp's arrays.",
         table(
-            ("images in a batch", *names, "ramnp's arrays"),
+            ("images in a batch", *map(label, names), "ramnp's arrays"),
             [
                 ("none", *(f"{result['before'][name]:.0f}" for name in names), ""),
                 *(
@@ -87,7 +87,7 @@ def plot(result: dict[str, Any], figure: Figure) -> None:
     rows = result.get("rows", [])
     batches = [row["batch"] for row in rows]
     for name, colour, marker in zip(result.get("before", ()), COLOURS, MARKERS, strict=False):
-        axes.plot(batches, [row["peak"][name] for row in rows], color=colour, marker=marker, label=name)
+        axes.plot(batches, [row["peak"][name] for row in rows], color=colour, marker=marker, label=label(name))
     axes.plot(batches, [row["arrays"] for row in rows], "k--", label="ramnp's arrays")
     axes.set(xlabel="images in a batch", ylabel="MB resident at the peak", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ramnp.errors import OutputError
 from ramnp.train import count_cores, provenance
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
@@ -67,3 +68,15 @@ def origin(found: dict[str, Any]) -> str:
         f"revision {revision[:10]}" + (" with changes" if changed else ""),
     ]
     return "; ".join(parts) + "."
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        OutputError: that failed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.memory import MEMORY
 from benchmarks.predict import PREDICT
-from benchmarks.record import origin
+from benchmarks.record import make_folder, origin
 from benchmarks.scaling import SCALING
 from benchmarks.section import Section
 from benchmarks.shares import SHARES
@@ -16,7 +16,7 @@ from benchmarks.step import FLOOR, STEP
 from benchmarks.time_to_accuracy import ACCURACY
 from ramnp.checkpoint import write_atomically
 from ramnp.cli import read_json
-from ramnp.errors import OutputError, UsageError
+from ramnp.errors import UsageError
 from ramnp.visualize import save_figure
 
 SECTIONS: dict[str, Section] = {
@@ -32,8 +32,10 @@ DOCUMENT = Path("docs/performance.md")
 HEAD = """\
 # Performance
 
-Written by `{command}`, from what other commands measured: they stand below each heading. How they measure is said in
-[benchmarks/README.md](../benchmarks/README.md).
+Written by `{command}`. How each figure is measured is said in
+[benchmarks/README.md](../benchmarks/README.md); it was measured by
+
+{origins}
 """
 
 
@@ -70,12 +72,13 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
     """
     records = read_records(paths)
     make_folder(document.parent)
-    parts = [HEAD.format(command=" ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)]))]
+    command = " ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)])
+    parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
     for found in records:
         drawn = write_plots(found, document.parent / document.stem)
         for name, title, text in texts(found):
             picture = f"\n![{title}]({document.stem}/{name}.png)\n" if name in drawn else ""
-            parts.append(f"## {title}\n\n{origin(found)}\n\n{text}\n{picture}")
+            parts.append(f"## {title}\n\n{text}\n{picture}")
     write_atomically(document, lambda file: file.write("\n".join(parts).encode()))
 
 
@@ -96,15 +99,3 @@ def read_records(paths: list[Path]) -> list[dict[str, Any]]:
             where[name] = path
         records.append(found)
     return records
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
-
-    Raises:
-        OutputError: that failed.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error

@@ -109,10 +109,13 @@ def plot(result: dict[str, Any], figure: Figure) -> None:
             draw(axes, found["values"], found["batch_ms"], "making the batch", COLOURS[1], "s--")
             axes.legend(fontsize=9)
         logarithmic = name in ("side", "batch", "units")
-        axes.set(xlabel=SWEEPS[name].label, ylabel="ms", **({"xscale": "log", "yscale": "log"} if logarithmic else {}))
+        axes.set(
+            xlabel=SWEEPS[name].label, ylabel="ms a step", **({"xscale": "log", "yscale": "log"} if logarithmic else {})
+        )
         if logarithmic:
             axes.set_xticks(found["values"], [str(value) for value in found["values"]], fontsize=8)
             axes.minorticks_off()
+            axes.yaxis.set_major_formatter("{x:g}")
         else:
             axes.set_ylim(0, None)
         axes.grid(alpha=0.3)

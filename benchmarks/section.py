@@ -61,6 +61,11 @@ def task_of(config: Config, side: int, backend: str) -> Task:
     return Task(replace(config, workers=default_workers(config)), side, backend)
 
 
+def label(name: str) -> str:
+    """A contestant's name where no heading says that it is PyTorch's."""
+    return name if name.startswith(("ramnp", "PyTorch")) else f"PyTorch, {name}"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table that can be read as it is, numbers to the right."""
     lines = [list(header), *map(list, rows)]

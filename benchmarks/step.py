@@ -8,7 +8,7 @@ from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
 from benchmarks.contestants import STEPS, Task
 from benchmarks.floor import Floor, products_of_a_step
-from benchmarks.section import COLOURS, MARKERS, WIDTH, Options, Section, preset_task, table
+from benchmarks.section import COLOURS, MARKERS, WIDTH, Options, Section, label, preset_task, table
 from benchmarks.timing import measure
 
 PRESETS = ("mnist-6", "translated60-6", "cluttered100-6", "mnist-6-lstm")
@@ -88,7 +88,7 @@ def plot_step(result: dict[str, Any], figure: Figure) -> None:
         here = [row for row in rows if row["preset"] == preset]
         for name, colour, marker in zip(STEPS, COLOURS, MARKERS, strict=False):
             if all(name in row["ms"] for row in here):
-                curve(axes, here, [throughput(row, name) / 1000 for row in here], name, colour, marker)
+                curve(axes, here, [throughput(row, name) / 1000 for row in here], label(name), colour, marker)
         axes.set(title=preset, xlabel="images in a batch", ylabel="thousand images/s", ylim=(0, None))
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
 

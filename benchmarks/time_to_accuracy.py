@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.record import record
+from benchmarks.record import make_folder, record
 from benchmarks.section import Section, table
 from ramnp import data
 from ramnp.backend import Backend, get_backend
@@ -171,6 +171,8 @@ def main(argv: list[str] | None = None) -> int:
     if "workers" not in arguments:
         config = dataclasses.replace(config, workers=default_workers(config))
     backend = get_backend(arguments.backend)
+    if arguments.json:
+        make_folder(arguments.json.parent)  # now, and not after the training
     race = Race(
         config, arguments.target or [1.29], backend, arguments.limit_batches, lambda line: print(line, flush=True)
     )
