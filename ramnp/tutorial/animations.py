@@ -1,12 +1,14 @@
 """Films of a network at work, which play in the notebook itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
 from matplotlib import colormaps
-from matplotlib.animation import FuncAnimation
+from matplotlib.animation import HTMLWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -36,11 +38,16 @@ def animate_glimpses(
         seed: of the first locations.
         seconds: that a frame stays.
     """
-    film = Film(model, images, labels, names, seed)
-    animation = FuncAnimation(film.figure, film.draw, frames=model.config.glimpses, interval=1000 * seconds)
-    html = animation.to_jshtml(default_mode="loop")
-    plt.close(film.figure)
-    return HTML(html)
+    writer = HTMLWriter(fps=1 / seconds, embed_frames=True, default_mode="loop")
+    # To lay out every frame anew would take most of the time.
+    with plt.rc_context({"figure.constrained_layout.use": False}), TemporaryDirectory() as folder:
+        film, path = Film(model, images, labels, names, seed), Path(folder) / "film.html"
+        with writer.saving(film.figure, path, dpi=80):
+            for t in range(model.config.glimpses):
+                film.draw(t)
+                writer.grab_frame()
+        plt.close(film.figure)
+        return HTML(path.read_text())
 
 
 class Film:
@@ -65,10 +72,9 @@ class Film:
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
         self.p = np.stack([np.exp(host(log_softmax(model.action.forward(h)[0], model.xp))) for h in rollout.h])
         self.figure, self.axes = plt.subplots(
-            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False, dpi=80,
-            layout="none",  # to lay out every frame anew takes most of the time
+            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
+            gridspec_kw={"left": 0.06, "right": 0.99, "bottom": 0.06, "top": 0.88, "hspace": 0.3},
         )  # fmt: skip
-        self.figure.subplots_adjust(left=0.06, right=0.99, bottom=0.06, top=0.88, hspace=0.3)
 
     def draw(self, t: int) -> None:
         """Show glimpse t."""
