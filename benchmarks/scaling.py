@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from benchmarks.contestants import Batch, Ramnp, Task
 from benchmarks.section import COLOURS, WIDTH, Options, Section, table, task_of
@@ -115,6 +116,7 @@ def plot(result: dict[str, Any], figure: Figure) -> None:
         if logarithmic:
             axes.set_xticks(found["values"], [str(value) for value in found["values"]], fontsize=8)
             axes.minorticks_off()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
         else:
             axes.set_ylim(0, None)

@@ -83,12 +83,6 @@ def serve(connection: Connection, make: Callable[..., Contestant], arguments: tu
             connection.send(burst(contestant, connection.recv()))
 
 
-def begin(target: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
-    """Run `target(connection, *arguments)` in this process. Ctrl-C is for the parent, which then ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    target(connection, *arguments)
-
-
 @contextmanager
 def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     """A fresh process that runs `target(connection, *arguments)`, and our end of the connection.
@@ -98,8 +92,10 @@ def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=begin, args=(target, theirs, arguments), daemon=True)
+    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+    ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for this process, which ends the other
     process.start()
+    signal.signal(signal.SIGINT, ctrl_c)
     theirs.close()  # so that its end is noticed here
     try:
         yield ours
