@@ -78,7 +78,7 @@ def serve(connection: Connection, make: Callable[..., Contestant], arguments: tu
         connection.send(str(reason))
         return
     connection.send(None)
-    with suppress(EOFError):  # nobody asks any more
+    with suppress(EOFError, OSError):  # nobody asks any more
         while True:
             connection.send(burst(contestant, connection.recv()))
 
