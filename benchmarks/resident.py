@@ -12,7 +12,6 @@ import numpy as np
 from benchmarks.contestants import CLASSES, LR, Ramnp, Task
 from benchmarks.timing import Contestant, Unavailable
 from ramnp.data.source import Source, Split
-from ramnp.train import Trainer
 
 STATUS = Path("/proc/self/status")
 STEPS_TO_PEAK = 20
@@ -23,15 +22,6 @@ def resident(field: str) -> float:
     """MB of this process: "VmRSS", now; "VmHWM", at most so far."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / MB
-
-
-def accounting(trainer: Trainer) -> float:
-    """MB of parameters, gradients, the optimizer's state and the activations, by the sizes of the arrays."""
-    values = trainer.model.parameters.values
-    arrays = [values, *(getattr(trainer.optimizer, name) for name in trainer.optimizer.state)]
-    for replica, storage in zip(trainer.replicas, trainer.storages, strict=True):
-        arrays += [replica.parameters.gradients, *itertools.chain(*storage.arrays().values())]
-    return sum(array.nbytes for array in arrays) / MB
 
 
 def peak(connection: Connection, make: Callable[..., Contestant], arguments: tuple[Any, ...]) -> None:
@@ -46,7 +36,7 @@ def peak(connection: Connection, make: Callable[..., Contestant], arguments: tup
         return
     found = {"peak": resident("VmHWM")}
     if isinstance(contestant, Ramnp):
-        found["arrays"] = accounting(contestant.trainer)
+        found["arrays"] = contestant.trainer.nbytes / MB
     connection.send(found)
 
 

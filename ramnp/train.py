@@ -29,6 +29,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,14 @@ class Trainer:
             share = slice(start, start + images)
             rows = by_image[:, :, share].reshape(len(randomness), self.rollouts * images, 2)
             yield Canvas(canvas.pixels[share], canvas.margin), labels[share], rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters, their gradients, the optimizer's arrays and the activations."""
+        arrays = [self.model.parameters.values, *(getattr(self.optimizer, name) for name in self.optimizer.state)]
+        for replica, storage in zip(self.replicas, self.storages, strict=True):
+            arrays += [replica.parameters.gradients, *chain(*storage.arrays().values())]
+        return sum(array.nbytes for array in arrays)
 
     def means(self) -> dict[str, Any]:
         """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
@@ -401,13 +410,10 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
     each = f" by each of {trainer.workers} workers" if trainer.workers > 1 else ""
     print(f"\n{'kept per step' + each:<22}{'shape':>22}")
-    size = 2 * parameters.values.nbytes
-    size += sum(getattr(trainer.optimizer, name).nbytes for name in trainer.optimizer.state)
     for part, arrays in trainer.storages[0].arrays().items():
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
-            size += array.nbytes * trainer.workers
-    print(f"memory: {size / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
+    print(f"memory: {trainer.nbytes / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
     canvas, labels = next(dataset.source("train", backend, model.margin).batches(config.batch_size))
     trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
