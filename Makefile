@@ -15,7 +15,7 @@ train: $(VENV)/.train  ## train on MNIST; ARGS="--epochs 5 --seed 1" and the lik
 	$(PY) -m ramnp.train $(ARGS)
 
 test: $(VENV)/.test  ## run all tests; ARGS="-k sensor" and the like are handed on
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/.test  ## check format and style
 	$(PY) -m ruff check .

@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # `make test` has a process for each core
 os.environ["RAMNP_SHORT"] = "1"  # the notebooks train for a moment only
 
 import numpy as np
