@@ -129,8 +129,8 @@ def check_answer(
     value = float(answer)
     if not abs(value - expected) <= tolerance * abs(expected):  # so that NaN is wrong, too
         known = (text for text, wrong in (mistakes or {}).items() if np.isclose(value, wrong, rtol=0.1, atol=0))
-        raise CheckFailedError(next(known, f"{value:.4g} is not right"))
-    print(f"{value:.4g}: right")
+        raise CheckFailedError(next(known, f"{value:.6g} is not right"))
+    print(f"{value:.6g}: right")
 
 
 def require(condition: Any, message: str) -> None:

@@ -9,6 +9,8 @@
 # %%
 # On a hosted notebook: put this course's repository for REPOSITORY, and remove the "#" of the next line.
 # %pip install "ramnp[cuda12] @ git+REPOSITORY"
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
@@ -60,16 +62,18 @@ def draw_patch(axes, left, top, side, color):
 
 _, axes = plt.subplots(figsize=(4.6, 4.4))
 draw_image(axes, digit)
-axes.set(xlabel="ruler along x (pixels)", ylabel="ruler along y (pixels)", xticks=range(0, 29, 7), yticks=range(0, 29, 7))
-for side, name in (("top", "secondary_xaxis"), ("right", "secondary_yaxis")):
-    other = getattr(axes, name)(side, functions=(lambda p: p / 14 - 1, lambda l: (l + 1) * 14))
-    other.set_ticks([-1, -0.5, 0, 0.5, 1])
-    getattr(other, "set_xlabel" if side == "top" else "set_ylabel")("$l_x$" if side == "top" else "$l_y$")
-for (x, y), text, align in (((-1, -1), "(-1, -1)", "left"), ((0, 0), "(0, 0)", "center"), (location, "(0.3, -0.4)", "left")):
-    p_x, p_y = ruler(np.array([x, y]), 28)
-    axes.plot(p_x, p_y, "o", color=figures.ORANGE, ms=6, clip_on=False)
-    label = axes.text(p_x + 0.6, p_y - 0.9 if x > -1 else p_y + 2, text, color=figures.ORANGE, ha=align)
-    label.set_bbox({"fc": "black", "pad": 1.5})
+axes.set(
+    xlabel="ruler along x (pixels)", ylabel="ruler along y (pixels)", xticks=range(0, 29, 7), yticks=range(0, 29, 7)
+)
+ticks = {"functions": (lambda p: p / 14 - 1, lambda location: (location + 1) * 14)}
+axes.secondary_xaxis("top", **ticks).set(xlabel="$l_x$", xticks=[-1, -0.5, 0, 0.5, 1])
+axes.secondary_yaxis("right", **ticks).set(ylabel="$l_y$", yticks=[-1, -0.5, 0, 0.5, 1])
+for x, y in ((-1, -1), (0, 0), location):
+    point = ruler(np.array([x, y]), 28)
+    axes.plot(*point, "o", color=figures.ORANGE, ms=6, clip_on=False)
+    beside = (21.5, point[1] + 0.4) if x > -1 else (1, 2)
+    line = {"arrowstyle": "-", "color": figures.ORANGE} if x > -1 else None
+    axes.annotate(f"({x:g}, {y:g})", point, beside, color=figures.ORANGE, arrowprops=line)
 print("(0.3, -0.4) falls on", ruler(np.array(location), 28), "of the rulers")
 
 # %% [markdown]
@@ -138,11 +142,11 @@ def corner(location, extent, side):
 
 
 # %% check="corner" points=2
-l = np.array([-1, -0.5, -0.07, 0.29, 0.65, 1.0])
-p, smaller = ruler(l, 28), ruler(l, 27)
+l_x = np.array([-1, -0.5, -0.07, 0.29, 0.65, 1.0])
+p, smaller = ruler(l_x, 28), ruler(l_x, 27)
 check_output(
     corner,
-    l,
+    l_x,
     28,
     8,
     expected=[-4, 3, 9, 14, 19, 24],
@@ -165,7 +169,7 @@ check_output(
     expected=[0, 3, 5],
     mistakes={"np.round takes 2.5 to 2, and 3.5 to 4; a half goes up here: np.floor": [0, 2, 4]},
 )
-require(corner(l, 28, 8).dtype.kind == "i", "these are floats, and an index must be an integer: .astype(int)")
+require(corner(l_x, 28, 8).dtype.kind == "i", "these are floats, and an index must be an integer: .astype(int)")
 
 # %% [markdown]
 # ## 2. An image that knows where it is
@@ -209,21 +213,21 @@ check_answer(
 # would see it.
 
 # %%
-l = np.linspace(-0.6, 0.6, 2401)
-p = ruler(l, 28)
+l_x = np.linspace(-0.6, 0.6, 2401)
+p = ruler(l_x, 28)
 kinds = {
-    "yours": (corner(l, 28, 8), figures.BLUE),
+    "yours": (corner(l_x, 28, 8), figures.BLUE),
     "the 1/2 forgotten": (np.floor(p - 4), figures.RED),
-    "a ruler to W - 1": (np.floor(ruler(l, 27) - 4 + 0.5), figures.PURPLE),
+    "a ruler to W - 1": (np.floor(ruler(l_x, 27) - 4 + 0.5), figures.PURPLE),
 }
 _, (stairs, *others) = plt.subplots(1, 4, figsize=(10, 2.9), width_ratios=(1.4, 1, 1, 1))
-stairs.plot(l, p, color=figures.INK, lw=1, ls="--", label="$p$")
-stairs.plot(l, corner(l, 28, 8) + 4, color=figures.BLUE, label="mean of the patch")
+stairs.plot(l_x, p, color=figures.INK, lw=1, ls="--", label="$p$")
+stairs.plot(l_x, corner(l_x, 28, 8) + 4, color=figures.BLUE, label="mean of the patch")
 stairs.set(xlabel="$l_x$", ylabel="position (pixels)", title="side 8 on a ramp 28 wide")
 stairs.legend()
 for axes, (name, (first, color)) in zip(others, kinds.items(), strict=True):
     axes.axhspan(-0.5, 0.5, color=figures.INK, alpha=0.12, lw=0)
-    axes.plot(l, first + 4 - p, color=color, lw=0.8)
+    axes.plot(l_x, first + 4 - p, color=color, lw=0.8)
     axes.set(xlabel="$l_x$", title=name, ylim=(-1.5, 1.1))
 _ = others[0].set_ylabel("mean - $p$ (pixels)")
 
@@ -249,18 +253,19 @@ print("of the images inside:", canvas.image_shape)
 #
 # `corner` counts pixels of the image, and the canvas has `canvas.margin` more of them to the left and above. $l_x$ belongs
 # to the width and to columns, $l_y$ to the height and to rows; columns are the second index. Then a loop over the rows,
-# `for image, t, l in zip(canvas.pixels, top, left)`, and `np.stack`.
+# `for pixels, row, column in zip(canvas.pixels, top, left)`, and `np.stack`.
 # </details>
 
 
 # %% exercise="crop"
 def crop(canvas, location, side):
     """(B, side, side, C): the patches of `side` pixels centred on the locations (B, 2)."""
-    height, width, channels = canvas.image_shape
+    height, width, _ = canvas.image_shape
     ### BEGIN SOLUTION
     top = corner(location[:, 1], height, side) + canvas.margin
     left = corner(location[:, 0], width, side) + canvas.margin
-    return np.stack([image[t : t + side, l : l + side] for image, t, l in zip(canvas.pixels, top, left, strict=True)])
+    corners = zip(canvas.pixels, top, left, strict=True)
+    return np.stack([pixels[row : row + side, column : column + side] for pixels, row, column in corners])
     ### END SOLUTION
 
 
@@ -412,14 +417,16 @@ check_output(
         "the coarsest patch comes first: the finest should": scales[:, ::-1].reshape(3, -1),
         "all patches are the finest one: sides are g, 2g, 4g": scales[:, [0, 0, 0]].reshape(3, -1),
         "the sides are g, 2g, 3g: each is twice the one before": odd.reshape(3, -1),
-        "rows are mixed: np.stack makes (K, B, ...), so use axis=1 before reshape": scales.swapaxes(0, 1).reshape(3, -1),
-        "the scales of a pixel stand side by side: stack along axis 1, not the last": np.moveaxis(scales, 1, -1).reshape(
+        "rows are mixed: np.stack makes (K, B, ...), so use axis=1 before reshape": scales.swapaxes(0, 1).reshape(
             3, -1
         ),
+        "the scales of a pixel stand side by side: stack along axis 1, not the last": np.moveaxis(
+            scales, 1, -1
+        ).reshape(3, -1),
         "the scales stand between rows and columns: stack along axis 1": np.moveaxis(scales, 1, 2).reshape(3, -1),
-        "channel by channel: (row, column, channel) is the order, as the image has it": np.moveaxis(scales, -1, 2).reshape(
-            3, -1
-        ),
+        "channel by channel: (row, column, channel) is the order, as the image has it": np.moveaxis(
+            scales, -1, 2
+        ).reshape(3, -1),
     },
 )
 
@@ -434,8 +441,8 @@ scenes = data.load(Config(dataset="cluttered-mnist", size=100, pieces=8))
 eye = GlimpseSensor(12, 4)
 scene, labels = next(scenes.source("validation", NUMPY, margin=48).batches(64))
 corners = scenes.source("validation", NUMPY, margin=48).corners()
-one, place = 8, np.array([[0.25, 0.15]])
-place = (corners[one][::-1] + 14)[None] / 50 - 1  # (x, y) of the digit's centre
+one = 8  # an image with little clutter
+place = (corners[one][::-1] + 14)[None] / 50 - 1  # (x, y) of its digit's centre
 
 
 def only(canvas, row):
@@ -453,7 +460,6 @@ scales_of = eye.forward(only(scene, one), place).reshape(4, 12, 12, 1)
 _, (whole, *parts) = plt.subplots(1, 5, figsize=(10, 2.6), width_ratios=(1.5, 1, 1, 1, 1))
 draw_image(whole, without_border(only(scene, one)), f"the image: {labels[one]} and clutter")
 whole.set(xlim=(-25, 125), ylim=(125, -25), xticks=(0, 50, 100), yticks=(0, 50, 100))
-whole.set_facecolor("black")
 for axes, patch, color, k in zip(parts, scales_of, colors, range(4), strict=True):
     side = 12 * 2**k
     draw_patch(whole, *(corner(each, 100, side) for each in place[0]), side, color)
@@ -483,7 +489,7 @@ def known(canvas, location):
 figure, (whole, picture) = plt.subplots(1, 2, figsize=(6.4, 3.3), dpi=80, layout="none")
 figure.subplots_adjust(left=0.02, right=0.98, bottom=0.02, top=0.9)
 stops = np.array([[-0.7, -0.7], [0.6, -0.5], [-0.4, 0.5], place[0]])
-path = np.concatenate([a + (b - a) * np.arange(5)[:, None] / 5 for a, b in zip(stops[:-1], stops[1:], strict=True)])
+path = np.concatenate([a + (b - a) * np.arange(5)[:, None] / 5 for a, b in pairwise(stops)])
 path = np.concatenate([path, place])
 
 
