@@ -76,7 +76,7 @@ def check_output(
 
     Args:
         function: what to call, with `arguments`.
-        expected: the right value.
+        expected: the right value. Where it is integers, integers will do.
         mistakes: message -> the wrong value of somebody who makes that mistake.
         tolerance: largest error allowed, relative to the largest expected value.
 
@@ -90,6 +90,9 @@ def check_output(
     except Exception as error:
         raise CheckFailedError(f"{name}: {blame(error, {code_file(function)})}") from None
     require(unchanged(kept, arguments), f"{name} overwrites its arguments: put back, or copy, what you change")
+    whole = np.asarray(expected).dtype.kind == "i"
+    if whole and isinstance(value, np.ndarray) and value.dtype.kind == "i":
+        value = value.astype(np.float64)
     expected = np.asarray(expected, dtype=np.float64)
     complaint = complain(value, expected.shape, f"what {name} returns")
     require(complaint is None, str(complaint))
@@ -126,8 +129,8 @@ def check_answer(
     value = float(answer)
     if not abs(value - expected) <= tolerance * abs(expected):  # so that NaN is wrong, too
         known = (text for text, wrong in (mistakes or {}).items() if np.isclose(value, wrong, rtol=0.1, atol=0))
-        raise CheckFailedError(next(known, f"{value:.4g} is not right"))
-    print(f"{value:.4g}: right")
+        raise CheckFailedError(next(known, f"{value:.6g} is not right"))
+    print(f"{value:.6g}: right")
 
 
 def require(condition: Any, message: str) -> None:
