@@ -6,13 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import ramnp.core
 import ramnp.layers
 import ramnp.model
 from ramnp.backend import NUMPY
 from ramnp.config import Config
+from ramnp.core import Core
 from ramnp.data.source import DataSet, Split
 from ramnp.tutorial import figures
 from ramnp.tutorial.animations import Film, animate_glimpses
+from ramnp.tutorial.recurrence import animate_unrolled, caption, draw_lstm, draw_time_as_rows, draw_unrolled
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
 
@@ -73,6 +76,41 @@ def test_a_wrong_part_shows(dataset):
     with using(relu_backward):
         yours = train_briefly(CONFIG, dataset, steps=4, every=1)
     assert abs(yours.losses["action"] - theirs.losses["action"]).max() > 1e-4
+
+
+class RNN(Core):
+    width = 1
+
+    def step(self, g, t, cache):
+        calls.append("step")
+        cache.h[t + 1] = np.maximum(cache.h[t] @ self.W_hh + g @ self.W_gh + self.b, 0)
+        return cache.h[t + 1]
+
+    def backward(self, dh, cache):
+        calls.append("backward")
+        g, h, dg, back = cache[0], cache[1].h, np.zeros_like(cache[0]), 0
+        for t in reversed(range(len(g))):
+            dz = (dh[t] + back) * (h[t + 1] > 0)
+            self.dW_hh += h[t].T @ dz
+            self.dW_gh += g[t].T @ dz
+            self.db += dz.sum(axis=0)
+            dg[t] = dz @ self.W_gh.T
+            back = dz @ self.W_hh.T
+        return dg
+
+
+def test_a_reader_s_core_takes_the_place_of_inherited_methods(dataset):
+    inherited = ramnp.core.RNN.step, ramnp.core.RNN.backward
+    theirs = train_briefly(CONFIG, dataset, steps=4, every=1)
+    calls.clear()
+    with using(RNN):
+        yours = train_briefly(CONFIG, dataset, steps=4, every=1)
+        assert ramnp.core.LSTM.backward is inherited[1]
+    np.testing.assert_allclose(yours.losses["action"], theirs.losses["action"], rtol=1e-5)
+    assert calls.count("step") == 4 * CONFIG.glimpses
+    assert calls.count("backward") == 4
+    assert (ramnp.core.RNN.step, ramnp.core.RNN.backward) == inherited
+    assert not {"step", "backward"} & set(vars(ramnp.core.RNN))
 
 
 def test_afterwards_everything_is_as_it_was():
@@ -137,3 +175,32 @@ def test_drawings_are_returned_closed():
     assert plt.get_fignums() == []
     assert {"$x$", "$dx$", "$L$", "$dL$"} <= {text.get_text() for text in chain.axes[0].texts}
     assert {"rows", "in", "out"} <= {text.get_text() for text in product.axes[0].texts}
+
+
+def test_recurrence_is_drawn():
+    drawings = {name: draw() for name, draw in {
+        "forward": draw_unrolled,
+        "both": lambda: draw_unrolled(3, backward=True),
+        "rows": draw_time_as_rows,
+        "lstm": draw_lstm,
+    }.items()}  # fmt: skip
+    texts = {}
+    for name, figure in drawings.items():
+        figure.canvas.draw()
+        texts[name] = {text.get_text() for text in figure.axes[0].texts}
+    assert plt.get_fignums() == []
+    assert {"$h_0$", "$h_4$", "$g_4$", "$l_4$"} <= texts["forward"]
+    assert not any("d" in text for text in texts["forward"] if text.startswith("$"))
+    assert {"$dg_1$", "$dg_3$", "above$_1$", "above$_3$"} <= texts["both"]
+    assert sum("W_{hh}^T" in text for text in texts["both"]) == 2
+    assert {"$h_0^T$", "$dz_1$", "$h_2^T$", "$dz_3$"} <= texts["rows"]
+    assert {"$f$", "$i$", "$u$", "$o$"} <= texts["lstm"]
+
+
+def test_the_film_of_both_passes_has_a_frame_a_step_each_way():
+    assert len(re.findall(r"frames\[\d+\] =", animate_unrolled(2).data)) == 4
+    assert plt.get_fignums() == []
+    forward, last, before = (caption(frame, 2)[0] for frame in (0, 2, 3))
+    assert "h_1 = " in forward
+    assert "dh_2 = \\mathrm{above}_2$" in last
+    assert "dh_1 = \\mathrm{above}_1 + dz_2" in before

@@ -91,7 +91,7 @@ def transformed(a: np.ndarray, n: np.ndarray, sizes: Mapping[str, float]) -> str
         if close(a[:-1], n[:-1]) and not a[-1].any():
             return "the last time step is missing"
         if close(a[-1:], n[-1:]):
-            return "only the last time step is right: what comes back from later steps is missing"
+            return "only the last time step is right: what comes back from later steps is missing, or wrong"
     same = np.isclose(a, n, rtol=CLOSE, atol=CLOSE * np.abs(n).max())
     if same[a == 0].size == 0 and 0.2 < same.mean() < 1 and not n[~same].any():
         return "it is right where the true gradient is not zero: a mask is missing"

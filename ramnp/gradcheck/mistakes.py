@@ -223,6 +223,7 @@ def cross_entropy_backward(p: Problem, mistake: str = "") -> Arrays:
 # --- recurrent cores -------------------------------------------------------------------------------------------------
 
 RECURRENCE = "dh_t += dz_{t+1} W_hh^T"
+CELL = "dc_t += dh_t o_t (1 - tanh(c_t)^2)"
 CORE_HINTS = {
     "recurrence dropped": Hint("the recurrence is dropped: only the last step is right", RECURRENCE, CORE),
     "first step skipped": Hint("the first time step is skipped", "sums over t run from 1 to T", CORE),
@@ -243,14 +244,18 @@ CORE_HINTS = {
     ),
     "W_hh not transposed": Hint("W_hh is not transposed on the way back", RECURRENCE, CORE),
     "dh for dz": Hint("dh_{t+1} is carried back where dz_{t+1} belongs", RECURRENCE, CORE),
+    "added up": Hint("what comes back is added up over the steps: it is new at each one", RECURRENCE, CORE),
     "only from later steps": Hint("the gradient from above is lost before the last step", "dh_t = above_t + ...", CORE),
     "bias of last step": Hint("the bias gradient is that of one step only", "db = sum over t and rows of dz_t", CORE),
     "cell dropped": Hint("dc is not carried to the step before", "dc_{t-1} = f_t dc_t", CORE),
     "cell without forget": Hint("dc is carried back without the forget gate", "dc_{t-1} = f_t dc_t", CORE),
-    "cell not accumulated": Hint(
-        "dc from the later step is not added to that from h_t", "dc_t += dh_t o_t (1 - tanh(c_t)^2)", CORE
-    ),
-    "tanh(c) derivative": Hint("the derivative of tanh(c_t) is missing", "dc_t += dh_t o_t (1 - tanh(c_t)^2)", CORE),
+    "cell not accumulated": Hint("dc from the later step is not added to that from h_t", CELL, CORE),
+    "tanh(c) derivative": Hint("the derivative of tanh(c_t) is missing", CELL, CORE),
+    "tanh(c) derivative of c": Hint("the derivative of tanh(c_t) is computed from c_t: tanh' = 1 - tanh^2", CELL, CORE),
+    "gate o missing in dc": Hint("the output gate is missing on the way from h_t to c_t", CELL, CORE),
+    "cell only accumulated": Hint("what c_t receives through h_t is missing", CELL, CORE),
+    "dc for dh": Hint("dc is used where dh belongs: o acts on h_t alone", "dz_o = dh_t tanh(c_t) o (1 - o)", CORE),
+    "sigmoid for tanh": Hint("u is a tanh, and the derivative of a sigmoid is used", "dz_u = dc i (1 - u^2)", CORE),
     "c for tanh(c)": Hint("c_t is used where tanh(c_t) belongs", "dz_o = dh_t tanh(c_t) o (1 - o)", CORE),
     "c_t for c_{t-1}": Hint("c_t is used where c_{t-1} belongs", "dz_f = dc_t c_{t-1} f (1 - f)", CORE),
     "input and forget swapped": Hint("input and forget gate are swapped", "z = [z_i | z_f | z_o | z_u]", CORE),
@@ -265,6 +270,17 @@ CORE_HINTS = {
             "o": "dz_o = dh tanh(c) o (1 - o)",
             "u": "dz_u = dc i (1 - u^2)",
         }.items()
+    },
+    **{
+        f"factor of {gate}": Hint(
+            f"gate {gate} is multiplied by {factor} in the forward pass: that is missing", equation, CORE
+        )
+        for gate, factor, equation in (
+            ("i", "u", "dz_i = dc u i (1 - i)"),
+            ("f", "c_{t-1}", "dz_f = dc c_{t-1} f (1 - f)"),
+            ("o", "tanh(c_t)", "dz_o = dh tanh(c) o (1 - o)"),
+            ("u", "i", "dz_u = dc i (1 - u^2)"),
+        )
     },
     "operands swapped": Hint("u and c_{t-1} are swapped", "dz_i = dc u i (1 - i), dz_f = dc c_{t-1} f (1 - f)", CORE),
     "loop forwards": Hint("the loop over time runs forwards", "t = T, ..., 1: " + RECURRENCE, CORE),
@@ -320,7 +336,8 @@ def core_backward(name: str, p: Problem, mistake: str = "") -> Arrays:
             dz[t] = rnn_gate_backward(name, dh, above, back, t, trace, mistake)
         carried = dh if mistake == "dh for dz" and name != "LSTM" else dz[t]
         square = mistake == "W_hh not transposed" and name != "LSTM"
-        back = carried @ (w_hh if square else w_hh.T)
+        sent = carried @ (w_hh if square else w_hh.T)
+        back = back + sent if mistake == "added up" else sent
     first = 1 if mistake == "first step skipped" else 0
     last = steps - 1 if mistake == "last step skipped" else steps
     h = trace.h[1:] if mistake == "h_t for h_{t-1}" else trace.h[:-1]
@@ -371,18 +388,24 @@ def lstm_gate_backward(
     c = trace.c[t + 1]
     candidate = u
     tanh_c = c if mistake == "c for tanh(c)" else np.tanh(c)
-    through_h = dh * o * (1 if mistake == "tanh(c) derivative" else 1 - np.tanh(c) ** 2)
-    dc = through_h if mistake == "cell not accumulated" else dc + through_h
+    slope = {"tanh(c) derivative": 1, "tanh(c) derivative of c": 1 - c**2}.get(mistake, 1 - np.tanh(c) ** 2)
+    through_h = dh * (1 if mistake == "gate o missing in dc" else o) * slope
+    if mistake == "cell not accumulated":
+        dc = through_h
+    elif mistake != "cell only accumulated":
+        dc = dc + through_h
     before = trace.c[t + 1] if mistake == "c_t for c_{t-1}" else trace.c[t]
-    bare = mistake == "derivatives of all gates"
     if mistake == "operands swapped":
         u, before = before, u
-    dz = {
-        "i": dc * u * (1 if bare or mistake == "derivative of i" else i * (1 - i)),
-        "f": dc * before * (1 if bare or mistake == "derivative of f" else f * (1 - f)),
-        "o": dh * tanh_c * (1 if bare or mistake == "derivative of o" else o * (1 - o)),
-        "u": dc * i * (1 if bare or mistake == "derivative of u" else 1 - candidate * candidate),
-    }
+    above = {"i": dc, "f": dc, "o": dc if mistake == "dc for dh" else dh, "u": dc}
+    factors = {"i": u, "f": before, "o": tanh_c, "u": i}
+    derivatives = {gate: value * (1 - value) for gate, value in (("i", i), ("f", f), ("o", o))}
+    derivatives["u"] = candidate * (1 - candidate) if mistake == "sigmoid for tanh" else 1 - candidate**2
+    dz = {}
+    for gate in "ifou":
+        factor = 1 if mistake == f"factor of {gate}" else factors[gate]
+        derivative = 1 if mistake in ("derivatives of all gates", f"derivative of {gate}") else derivatives[gate]
+        dz[gate] = above[gate] * factor * derivative
     order = {
         "input and forget swapped": "fiou",
         "input and output swapped": "ofiu",
