@@ -493,6 +493,7 @@ LOG_PROB_HINTS = {
     "for the sample": Hint("the sign is that of the gradient for the sample, not the mean", LOG_PROB_EQUATION, POLICY),
     "mean for sum": Hint("averaged over the two coordinates", "log pi sums over x and y", POLICY),
     "mean ignored": Hint("mu is forgotten", LOG_PROB_EQUATION, POLICY),
+    "score alone": Hint("dlog_prob is forgotten: this is the score alone", "dmu = dlog_prob (l - mu) / std^2", POLICY),
 }
 
 
@@ -509,7 +510,8 @@ def log_prob_backward(p: Problem, mistake: str = "") -> Arrays:
     deviation = sample if mistake == "mean ignored" else sample - mu
     power = {"std missing": 0, "std for std^2": 1, "std^4": 4}.get(mistake, 2)
     factor = {"factor 2": 2, "for the sample": -1, "mean for sum": 0.5}.get(mistake, 1)
-    return {"mu": factor * p.dy[..., None] * deviation / std**power}
+    dlog_prob = np.ones_like(p.dy) if mistake == "score alone" else p.dy
+    return {"mu": factor * dlog_prob[..., None] * deviation / std**power}
 
 
 MEAN_EQUATION = "mu = tanh(h W_mu + b_mu): da = dmu (1 - mu^2)"
@@ -554,6 +556,7 @@ def policy_loss_backward(p: Problem, mistake: str = "") -> Arrays:
 POLICY_HINTS = {
     "squash missing": Hint("the derivative of the tanh is missing", MEAN_EQUATION, POLICY),
     "squash square": Hint("the square is missing in 1 - mu^2", MEAN_EQUATION, POLICY),
+    "squash alone": Hint("dmu is forgotten: this is the derivative of the tanh alone", MEAN_EQUATION, POLICY),
     "bias averaged": LINEAR_HINTS["bias averaged"],
     "all averaged": LINEAR_HINTS["all averaged"],
     "weights averaged": LINEAR_HINTS["weights averaged"],
@@ -567,7 +570,7 @@ def policy_forward(p: Problem) -> np.ndarray:
 def policy_backward(p: Problem, mistake: str = "") -> Arrays:
     mu = policy_forward(p)
     squash = {"squash missing": np.ones_like(mu), "squash square": 1 - mu}.get(mistake, 1 - mu * mu)
-    da = p.dy * squash
+    da = squash if mistake == "squash alone" else p.dy * squash
     inner = Problem({"W": p.parameters["mean.W"], "b": 0}, {"x": p.inputs["h"]}, {}, da, {})
     gradients = linear_backward(inner, mistake)
     return {"mean.W": gradients["W"], "mean.b": gradients["b"], "h": gradients["x"]}

@@ -61,7 +61,7 @@ def check(forward: Any, backward: Callable[..., Any] | None = None, seed: int = 
 def complaint_of(rows: list[Row]) -> str:
     """The first of what is wrong, in one line, with all arrays that it is said of."""
     row = next((row for row in rows if row.verdict in (WRONG, ERROR)), rows[0])
-    names = [each.name for each in rows if each.message == row.message]
+    names = [each.name for each in rows if (each.part, each.message) == (row.part, row.message)]
     return f"{row.part}: {', '.join(names)}: {row.message}"
 
 

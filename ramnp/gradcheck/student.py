@@ -52,7 +52,10 @@ def check_candidate(candidate: Candidate, seed: int) -> list[Row]:
         message = "a single step is not checked: check the pass over all steps"
         return [Row(label(candidate), "step", verdict=SKIPPED, message=message)]
     if candidate.part == MODEL:
-        return check_model(candidate.cls, candidate.name, seed)
+        try:
+            return check_model(candidate.cls, candidate.name, seed)
+        except Exception as error:
+            return [Row(candidate.name, "backward", verdict=ERROR, message=blame(error, source_files(candidate)))]
     rows: list[Row] = []
     for number, shape in enumerate(SHAPES[candidate.part]):
         problem = make_problem(candidate.part, shape, np.random.default_rng([seed, number]))

@@ -40,6 +40,12 @@ HINTS = {
     "baseline factor": Hint("the factor 2 is missing in the baseline's loss", "2 (b_t - reward) / size", LEARNING),
     "weight ignored": Hint("the policy's weight is forgotten", "policy_weight times the policy's loss", LEARNING),
     "answer not trained": Hint("the cross-entropy does not reach the core", "dh_T = dlogits W_a^T", LEARNING),
+    "answer everywhere": Hint(
+        "the answer's gradient is sent to every h_t", "dh_T = dlogits W_a^T: the answer is read off h_T alone", LEARNING
+    ),
+    "policy late": Hint(
+        "the policy's gradient is sent to h_{t+1}, one step late", "mu_t is made from h_t, t = 1 .. T-1", LEARNING
+    ),
     "wrong decisions": Hint(
         "the decisions are paired with h_{t+1}, one step late", "mu_t and b_t are made from h_t", LEARNING
     ),
@@ -75,7 +81,9 @@ class MistakenModel(RecurrentAttentionModel):
         dbaseline = dbaseline * {"baseline sum": dbaseline.size, "baseline factor": 0.5}.get(mistake, 1)
         dh = self.xp.zeros_like(rollout.h)
         from_answer = self.action.backward(dlogits, rollout.h[-1])
-        dh[-1] = 0 if mistake == "answer not trained" else from_answer
+        dh[slice(None) if mistake == "answer everywhere" else -1] = (
+            0 if mistake == "answer not trained" else from_answer
+        )
         leak = self.baseline.backward(flatten_time(dbaseline), decisions, input_gradient=True)
         earlier = flatten_time(dh[:-1])
         if mistake == "baseline leaks":
@@ -84,7 +92,8 @@ class MistakenModel(RecurrentAttentionModel):
             flatten_time(dmu), (decisions, *(flatten_time(buffer) for buffer in rollout.policy))
         )
         if routing == "paper":
-            earlier += into_core
+            target = flatten_time(dh[1:]) if mistake == "policy late" else earlier
+            target += into_core
         dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
         self.glimpse.backward(flatten_time(dg), cache, input_gradient=False)
