@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ramnp.analysis import look_along
 from ramnp.layers import log_softmax
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
@@ -24,6 +25,7 @@ def animate_glimpses(
     names: Sequence[str] | None = None,
     seed: int = 0,
     seconds: float = 1.0,
+    locations: np.ndarray | None = None,
 ) -> HTML:
     """A film of where a network looks: a frame a glimpse.
 
@@ -35,8 +37,9 @@ def animate_glimpses(
         names: of the classes. Default: digits.
         seed: of the first locations.
         seconds: that a frame stays.
+        locations: (T, n, 2) to look at, whatever the policy would choose.
     """
-    film = Film(model, images, labels, names, seed)
+    film = Film(model, images, labels, names, seed, locations)
     animation = FuncAnimation(film.figure, film.draw, frames=model.config.glimpses, interval=1000 * seconds)
     html = animation.to_jshtml(default_mode="loop")
     plt.close(film.figure)
@@ -55,11 +58,15 @@ class Film:
         labels: np.ndarray,
         names: Sequence[str] | None,
         seed: int,
+        locations: np.ndarray | None = None,
     ) -> None:
         self.model, self.images, self.labels = model, images, labels
         self.names = names or [str(number) for number in range(model.classes)]
-        draws = model.draw(np.random.default_rng(seed), len(images), deterministic=True)
-        rollout = model.forward(model.canvas(images), draws)
+        canvas = model.canvas(images)
+        if locations is None:
+            rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(images), deterministic=True))
+        else:
+            rollout = look_along(model, canvas, model.backend.asarray(locations.astype(model.dtype)))
         host = model.backend.to_host
         self.locations, self.rho = host(rollout.locations), host(rollout.rho)
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
