@@ -273,6 +273,9 @@ def count(T, D):
     return number if number is None else float(number)
 
 
+count.__name__ = "multiplications"  # for the messages
+
+
 # The weights of the network itself, each of which multiplies once.
 paper = build(Config(policy_hidden=0), (28, 28, 1), 10)
 sizes = {name: paper.parameters[name].size for name in paper.parameters if paper.parameters[name].ndim == 2}
@@ -287,6 +290,7 @@ check_output(
     expected=right,
     mistakes={
         "that is one glimpse: T is not used": each + next_place + answer,
+        "one glimpse is counted: there are T": each + 5 * next_place + answer,
         "the last glimpse chooses no place: that is T - 1 times": right + next_place,
         "the answer is given once, not T times": right + 5 * answer,
         "the place is chosen T - 1 times and the answer given once, not T times each": 6 * (each + next_place + answer),
@@ -299,7 +303,14 @@ check_output(
         "the answer is left out": right - answer,
     },
 )
-check_output(count, 8, 432, expected=8 * (each + 128 * (432 - 64)) + 7 * next_place + answer)
+right = 8 * (each + 128 * (432 - 64)) + 7 * next_place + answer
+check_output(
+    count,
+    8,
+    432,
+    expected=right,
+    mistakes={"D is not used: a glimpse has not always 64 numbers": right - 8 * 128 * (432 - 64)},
+)
 
 # %% [markdown]
 # Nowhere is there the size of the image. A network that takes in all of it has no such luck. The paper compares
@@ -328,6 +339,7 @@ check_answer(
     expected=87.4,
     mistakes={
         "that is the number of pixels; its root is the side": 7638,
+        "nearly: are the second and the third layer of the fully connected network in?": 88.9,
         "that is for six glimpses of 64 numbers: here it is 8 and 432": 65.65,
     },
 )

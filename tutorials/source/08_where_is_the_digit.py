@@ -67,14 +67,17 @@ def compose(digit, corner, pieces, size):
 digits = data.load(Config(dataset="mnist"))
 some = digits.train.images[[7, 5, 20]]
 # Number of the digit, its corner, and twice: number of another, where the piece begins in it, where it goes.
-recipe = np.array([[0, 3, 9, 1, 8, 10, 12, 15, 2, 12, 12, 4, 29]])
-pieces = [(some[1, 8:16, 10:18, 0], (12, 15)), (some[2, 12:20, 12:20, 0], (4, 29))]
+recipe = np.array([[0, 3, 9, 1, 8, 10, 12, 15, 2, 12, 12, 29, 31]])
+pieces = [(some[1, 8:16, 10:18, 0], (12, 15)), (some[2, 12:20, 12:20, 0], (29, 31))]
 right = Scene(40, 2, 8).render(some, recipe, 0).pixels[0, :, :, 0]
 
 
 def composed(*arguments):
     canvas = compose(*arguments)
     return canvas if canvas is None else np.asarray(canvas, dtype=float)
+
+
+composed.__name__ = "compose"  # for the messages
 
 
 plain = np.zeros((3, 40, 40))
@@ -95,6 +98,7 @@ check_output(
         "what lies below is replaced, and not added to": np.where(
             np.pad(np.ones((28, 28)), ((3, 9), (9, 3))) > 0, plain[2], plain[:2].max(axis=0)
         ),
+        "that is the larger of the two where they overlap: add": plain.max(axis=0),
         "rows and columns are swapped": Scene(40, 2, 8)
         .render(some, recipe[:, [0, 2, 1, 3, 4, 5, 7, 6, 8, 9, 10, 12, 11]], 0)
         .pixels[0, :, :, 0],
@@ -288,6 +292,9 @@ def all_numbers(locations):
     return paths if paths is None else np.sort(paths, axis=None)
 
 
+all_numbers.__name__ = "another"  # for the messages
+
+
 check_output(all_numbers, sums, expected=np.arange(24.0))  # nothing lost, nothing new
 swapped = np.asarray(another(sums))
 require(swapped.shape == sums.shape, f"another returns the shape {swapped.shape}, and {sums.shape} is right")
@@ -418,6 +425,7 @@ check_answer(
     mistakes={
         "that is the root of the mean square: take the mean of the roots": 13.47,
         "that is the mean in one direction": 8.24,
+        "row and column do not go together: take all pairs of them": 11.66,
         "that is the largest distance": 22.6,
         "that is for positions from 0 to 60": 22.95,
     },
@@ -525,7 +533,11 @@ check_output(
         "the sign is wrong": -right,
         "that is the entropy of the pairs: divide by p_i p_j": entropy,
         "the sign is wrong, and p_i p_j is missing": -entropy,
+        "the logarithms are not weighted with p_ij": 197.6202548,
+        "the logarithms are weighted with p_i p_j, not with p_ij": 0.1502824667,
+        "p_i p_j must be a table, (36, 36): keep the axis of one of them": 1.5324692464,
     },
+    tolerance=1e-4,  # so that a tiny number in the logarithm will do, too
 )
 print("the same points twice, nearly log2 36", end=": ")
 check_output(information, a, a, expected=np.log2(36), tolerance=0.002)
