@@ -163,6 +163,16 @@ def test_a_film_shows_where_the_network_looked(rng):
     plt.close(film.figure)
 
 
+@pytest.mark.parametrize("first_location", ["uniform", "learned"])
+def test_a_film_follows_a_path_that_is_given(rng, first_location):
+    images, path = rng.integers(0, 256, (2, 12, 12, 1), dtype=np.uint8), rng.uniform(-1, 1, (3, 2, 2))
+    config = Config(**CONFIG.to_json() | {"first_location": first_location})
+    model = ramnp.model.RecurrentAttentionModel(config, (12, 12, 1), 10, NUMPY)
+    film = Film(model, images, np.array([3, 4]), None, 0, path)
+    np.testing.assert_array_equal(film.locations, path.astype(np.float32))
+    plt.close(film.figure)
+
+
 def test_drawings_are_returned_closed():
     chain = figures.draw_chain(["f", "g"], ["x", "y", "L"])
     product = figures.draw_product(("$x$", "rows", "in"), ("$W$", "in", "out"), "$y$", {"rows": 2, "in": 3, "out": 1})

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ramnp.analysis import look_along
 from ramnp.layers import log_softmax
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
@@ -26,6 +27,7 @@ def animate_glimpses(
     names: Sequence[str] | None = None,
     seed: int = 0,
     seconds: float = 1.0,
+    locations: np.ndarray | None = None,
 ) -> HTML:
     """A film of where a network looks: a frame a glimpse.
 
@@ -37,11 +39,12 @@ def animate_glimpses(
         names: of the classes. Default: digits.
         seed: of the first locations.
         seconds: that a frame stays.
+        locations: (T, n, 2) to look at, whatever the policy would choose.
     """
     writer = HTMLWriter(fps=1 / seconds, embed_frames=True, default_mode="loop")
     # To lay out every frame anew would take most of the time.
     with plt.rc_context({"figure.constrained_layout.use": False}), TemporaryDirectory() as folder:
-        film, path = Film(model, images, labels, names, seed), Path(folder) / "film.html"
+        film, path = Film(model, images, labels, names, seed, locations), Path(folder) / "film.html"
         with writer.saving(film.figure, path, dpi=80):
             for t in range(model.config.glimpses):
                 film.draw(t)
@@ -62,11 +65,15 @@ class Film:
         labels: np.ndarray,
         names: Sequence[str] | None,
         seed: int,
+        locations: np.ndarray | None = None,
     ) -> None:
         self.model, self.images, self.labels = model, images, labels
         self.names = names or [str(number) for number in range(model.classes)]
-        draws = model.draw(np.random.default_rng(seed), len(images), deterministic=True)
-        rollout = model.forward(model.canvas(images), draws)
+        canvas = model.canvas(images)
+        if locations is None:
+            rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(images), deterministic=True))
+        else:
+            rollout = look_along(model, canvas, model.backend.asarray(locations.astype(model.dtype)))
         host = model.backend.to_host
         self.locations, self.rho = host(rollout.locations), host(rollout.rho)
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
