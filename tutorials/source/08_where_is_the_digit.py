@@ -225,8 +225,8 @@ for text, rows in {
 
 # %% [markdown]
 # Clutter costs everybody, and those most who look at all of the image: to them a piece of a 7 far from the digit is as
-# good a reason to say 7 as the digit is. What ramnp itself reaches on these tasks is in `docs/results.md`, each with the
-# command that makes it again.
+# good a reason to say 7 as the digit is. What ramnp itself reaches on these tasks is in `docs/results.md`, each with
+# the command that makes it again.
 #
 # ## 3. Does it look at the digit?
 #
