@@ -421,10 +421,11 @@ axes.xaxis.set_minor_locator(NullLocator())
 _ = axes.legend(fontsize=9, loc="upper left")
 
 # %% [markdown]
-# Three scales take the same time of an image of any size: that line is flat. The sensor that covers the image climbs,
-# and the count did not say so: a blurred square is made by averaging, and who averages has to read every pixel, in
-# every glimpse. So attention is cheap as long as a glimpse reads a small part of the image. Where your lines cross is
-# a matter of your computer; 09 asks where the time goes.
+# Three scales take about the same time of an image of any size. The other two surprises are not in the count. The
+# sensor that covers the image climbs: a blurred square is made by averaging, and who averages has to read every pixel,
+# in every glimpse. And the convolution multiplies less than the fully connected network, but its windows overlap, and
+# each is copied out before it is multiplied: that may well take longer. So attention is cheap as long as a glimpse
+# reads a small part of the image. Where your lines cross is a matter of your computer; 09 asks where the time goes.
 #
 # ## 5. What else it buys
 #

@@ -204,9 +204,9 @@ _ = axes.legend(ncols=2, fontsize=8, loc="upper left")
 # %% [markdown]
 # A push by the width of a stroke or two, and what was learned in the middle is worth nothing. The third network has to
 # learn each position by itself: the same steps get it less far. The fourth line is flat as far as its windows find the
-# digit. *This is no race:* three of the networks learned for seconds, one for hours. For a race, all must be trained
-# to the end. These are the figures that the paper published (test errors in %; it has two versions, with different
-# figures):
+# digit. *This is no race:* three of the networks learned for seconds, one through all its epochs. For a race, all must
+# be trained to the end. These are the figures that the paper published (test errors in %; it has two versions, with
+# different figures):
 
 # %%
 print(f"{'':<24}{'translated 60 x 60':>20}{'among 4 pieces':>20}")
@@ -224,9 +224,9 @@ for text, rows in {
     )
 
 # %% [markdown]
-# Clutter costs everybody, and whoever looks at all of the image most: a piece of a 7 far from the digit is as good a
-# reason to say 7 as the digit. What ramnp itself reaches on these tasks is in `docs/results.md`, each with the command
-# that makes it again.
+# Clutter costs everybody, and those most who look at all of the image: to them a piece of a 7 far from the digit is as
+# good a reason to say 7 as the digit is. What ramnp itself reaches on these tasks is in `docs/results.md`, each with
+# the command that makes it again.
 #
 # ## 3. Does it look at the digit?
 #
