@@ -50,17 +50,17 @@ def reward_at(location):
 # $R$ is flat nearly everywhere: its derivative is 0 inside and outside, and at the edge there is none. Backward through
 # it gives zero, however right the code. The same is true of a network's answer, and the samples that lead to it.
 #
-# The way out is not to choose $l$, but the *odds* of each $l$. A Gaussian with mean $\mu$ and a fixed standard deviation
-# is drawn from,
+# The way out is not to choose $l$, but the *odds* of each $l$. A Gaussian with mean $\mu$ and a fixed standard
+# deviation is drawn from,
 #
 # $$l \sim \mathcal{N}(\mu, \text{std}^2 I) ,$$
 #
-# and what shall grow is the reward that is *expected*: $J(\mu) = E[R(l)]$. Move $\mu$ a little, and a little more of the
-# Gaussian lies in the square. So $J$ has a slope, although $R$ has none. For a square, $J$ is even known: with $\Phi$, the
-# distribution function of the standard normal,
+# and what shall grow is the reward that is *expected*: $J(\mu) = E[R(l)]$. Move $\mu$ a little, and a little more of
+# the Gaussian lies in the square. So $J$ has a slope, although $R$ has none. For a square, $J$ is even known: with
+# $\Phi$, the distribution function of the standard normal,
 #
-# $$J(\mu) = \prod_{k = x, y} \left[ \Phi\!\left(\frac{c_k + w - \mu_k}{\text{std}}\right)
-# - \Phi\!\left(\frac{c_k - w - \mu_k}{\text{std}}\right) \right] .$$
+# $$J(\mu) = \prod_{k = x, y} \left[ \Phi\!\left(\frac{c_k + w - \mu_k}{\text{std}}\right) -
+# \Phi\!\left(\frac{c_k - w - \mu_k}{\text{std}}\right) \right] .$$
 
 # %%
 Phi = np.vectorize(lambda z: (1 + math.erf(z / math.sqrt(2))) / 2)
@@ -82,12 +82,12 @@ right.set(xlabel=r"mean $\mu_x$ (image: -1 to 1)", ylabel="expected reward $J$",
 _ = right.legend(loc="upper left")
 
 # %% [markdown]
-# Note what std does. A wide Gaussian is blurred: it cannot stay in the square even when its mean does. A narrow one hardly
-# has a slope where its mean is far away: it never looks there, so it never learns that there is something. This is
-# *exploration*, and std is all there is of it here.
+# Note what std does. A wide Gaussian is blurred: it cannot stay in the square even when its mean does. A narrow one
+# hardly has a slope where its mean is far away: it never looks there, so it never learns that there is something.
+# This is *exploration*, and std is all there is of it here.
 #
-# For one mean and one std, these are the true values. We shall see how near one gets *without knowing the square*, only by
-# looking and being rewarded.
+# For one mean and one std, these are the true values. We shall see how near one gets *without knowing the square*,
+# only by looking and being rewarded.
 
 # %%
 MU, STD = np.array([0.35, 0.05]), 0.2
@@ -111,8 +111,8 @@ print(f"J = {J:.3f},  dJ/dmu = ({exact[0]:.3f}, {exact[1]:.3f})")
 #
 # <details><summary>Hint</summary>
 #
-# $|l - \mu|^2 = (l_x - \mu_x)^2 + (l_y - \mu_y)^2$: sum over `axis=-1`. Its derivative with respect to $\mu_x$ is $-2 (l_x -
-# \mu_x)$. `dlog_prob` lacks the last axis that the result has: `dlog_prob[..., None]` adds it.
+# $|l - \mu|^2 = (l_x - \mu_x)^2 + (l_y - \mu_y)^2$: sum over `axis=-1`. Its derivative with respect to $\mu_x$ is $-2
+# (l_x - \mu_x)$. `dlog_prob` lacks the last axis that the result has: `dlog_prob[..., None]` adds it.
 # </details>
 
 
@@ -141,8 +141,9 @@ check(log_prob, log_prob_backward)
 # is called the *score*. It is an arrow from the mean to the sample: follow it, and this sample becomes likelier.
 #
 # **Which sample?** Some samples lie outside the image, and the sensor then looks at the nearest place inside. It is
-# tempting to put that clipped location into $\log \pi$. But it was not drawn from the Gaussian: all that lies outside is
-# squeezed onto the edge, where the Gaussian's density knows nothing of it. $\log \pi$ wants *the sample as it was drawn*.
+# tempting to put that clipped location into $\log \pi$. But it was not drawn from the Gaussian: all that lies outside
+# is squeezed onto the edge, where the Gaussian's density knows nothing of it. $\log \pi$ wants *the sample as it was
+# drawn*.
 #
 # ## 3. The trick
 #
@@ -150,19 +151,21 @@ check(log_prob, log_prob_backward)
 #
 # $$\nabla J = \nabla \int \pi(l \mid \mu) \, R(l) \, dl = \int \nabla \pi(l \mid \mu) \, R(l) \, dl .$$
 #
-# That is no expectation any more, so it cannot be sampled. But $\nabla \log \pi = \nabla \pi / \pi$, and therefore $\nabla
-# \pi = \pi \, \nabla \log \pi$:
+# That is no expectation any more, so it cannot be sampled. But $\nabla \log \pi = \nabla \pi / \pi$, and therefore
+# $\nabla \pi = \pi \, \nabla \log \pi$:
 #
 # $$\nabla J = \int \pi(l \mid \mu) \; R(l) \, \nabla \log \pi(l \mid \mu) \, dl
 # = E\big[ R(l) \, \nabla \log \pi(l \mid \mu) \big] .$$
 #
-# There is no derivative of $R$ in it. Draw an $l$, see what reward it brings, and multiply the score by it: the average of
-# many such products is the gradient. This is **REINFORCE** (Williams 1992), or the score-function estimator.
+# There is no derivative of $R$ in it. Draw an $l$, see what reward it brings, and multiply the score by it: the
+# average of many such products is the gradient. This is **REINFORCE** (Williams 1992), or the score-function
+# estimator.
 #
 # ### Exercise 6.2: one estimate from each look
 #
-# Write `estimates`: for n samples and their rewards, n estimates of $\nabla J$. Do not average them yet. The `baseline` is
-# a number that is taken from every reward first; its time will come in section 5, and until then it is 0.
+# Write `estimates`: for n samples and their rewards, n estimates of $\nabla J$. Do not average them yet. The
+# `baseline` is a number that is taken from every reward first; its time will come in section 5, and until then it is
+# zero.
 #
 # <details><summary>Hint</summary>
 #
@@ -223,7 +226,7 @@ for sample, reward in zip(samples[:60], rewards[:60], strict=True):
     left.plot(*sample, "o" if reward else "x", ms=4, color=figures.GREEN if reward else figures.ORANGE)
 few = each[:60].mean(axis=0)
 for vector, color, label in ((exact, figures.INK, "exact"), (few, figures.RED, "from these 60")):
-    left.quiver(*MU, *vector, angles="xy", scale_units="xy", scale=1.5, color=color, width=0.012, label=label, zorder=3)
+    left.quiver(*MU, *vector, angles="xy", scale_units="xy", scale=2.5, color=color, width=0.012, label=label, zorder=3)
 left.set(xlabel="$l_x$ (image: -1 to 1)", ylabel="$l_y$", xlim=(-1, 1), ylim=(1, -1), aspect="equal")
 left.set_title(r"looks, and $\nabla J$ (arrows to scale among themselves)", fontsize=9)
 left.legend(fontsize=8, loc="upper left")
@@ -247,14 +250,14 @@ _ = right.legend()
 #
 # ### Exercise 6.3: when nothing is to be learned
 #
-# Suppose that the network is good: *every* answer is right, so $R = 1$ wherever it looks. There is nothing to improve, and
-# the exact gradient is zero. What is the standard deviation of one estimate of $\partial J / \partial \mu_x$, with the
-# std of 0.05 that `ramnp` uses?
+# Suppose that the network is good: *every* answer is right, so $R = 1$ wherever it looks. There is nothing to
+# improve, and the exact gradient is zero. What is the standard deviation of one estimate of $\partial J / \partial
+# \mu_x$, with the std of 0.05 that `ramnp` uses?
 #
 # <details><summary>Hint</summary>
 #
-# With $R = 1$ the estimate is $(l_x - \mu_x) / \text{std}^2$, and $l_x - \mu_x = \text{std} \cdot \text{noise}$, where the noise
-# has standard deviation 1.
+# With $R = 1$ the estimate is $(l_x - \mu_x) / \text{std}^2$, and $l_x - \mu_x = \text{std} \cdot \text{noise}$,
+# where the noise has standard deviation 1.
 # </details>
 
 # %% exercise="noise"
@@ -276,11 +279,11 @@ check_answer(
 )
 
 # %% [markdown]
-# So a network that does everything right is told, after each look, to move its mean by 20 in a random direction, in an image
-# that is 2 wide. The smaller std, the worse.
+# So a network that does everything right is told, after each look, to move its mean by 20 in a random direction, in
+# an image that is 2 wide. The smaller std, the worse.
 #
-# One remedy is patience: average over many looks, over M *rollouts* of each image and all images of a batch. The variance
-# falls as 1/M. There is a cheaper one.
+# One remedy is patience: average over many looks, over M *rollouts* of each image and all images of a batch. The
+# variance falls as 1/M. There is a cheaper one.
 #
 # ## 5. The baseline
 #
@@ -289,14 +292,15 @@ check_answer(
 # $$E\big[ b \, \nabla \log \pi \big] = b \int \pi \, \nabla \log \pi \, dl = b \int \nabla \pi \, dl
 # = b \, \nabla \! \int \pi \, dl = b \, \nabla 1 = 0 .$$
 #
-# So $\nabla J = E\big[ (R - b) \, \nabla \log \pi \big]$ for any $b$ that does not depend on $l$. What is left of the reward,
-# $R - b$, is the *advantage*: better or worse than expected. In the example above, $b = 1$ takes all the noise away.
+# So $\nabla J = E\big[ (R - b) \, \nabla \log \pi \big]$ for any $b$ that does not depend on $l$. What is left of the
+# reward, $R - b$, is the *advantage*: better or worse than expected. In the example above, $b = 1$ takes all the
+# noise away.
 #
 # ### Exercise 6.4: the best baseline
 #
 # Which $b$ is best? Write $s$ for the score. The mean is the same for all $b$, so the variance is smallest where
-# $E\big[ (R - b)^2 |s|^2 \big]$ is. Set its derivative with respect to $b$ to zero, solve for $b$, and write it with means over
-# samples in place of expectations.
+# $E\big[ (R - b)^2 |s|^2 \big]$ is. Set its derivative with respect to $b$ to zero, solve for $b$, and write it with
+# means over samples in place of expectations.
 #
 # <details><summary>Hint</summary>
 #
@@ -353,11 +357,11 @@ right.set(xlabel="looks averaged, M", ylabel="variance of their mean", title="pa
 _ = right.legend()
 
 # %% [markdown]
-# A parabola, as the derivation says. The best $b$ is below the mean reward $J$, since looks that go far, which weigh most, are
-# rewarded less often. But $J$ takes most of that noise away, too, and $J$ is what everybody uses: it can be learned by
-# regression, whatever the policy. In the real model it even depends on what has been seen so far, $b_t = h_t W_b +
-# b_b$: a clear digit deserves a high expectation. That is allowed: $b_t$ may depend on all that came before the sample $l_{t+1}$,
-# only not on $l_{t+1}$ itself.
+# A parabola, as the derivation says. The best $b$ is below the mean reward $J$, since looks that go far, which weigh
+# most, are rewarded less often. But $J$ takes most of that noise away, too, and $J$ is what everybody uses: it can be
+# learned by regression, whatever the policy. In the real model it even depends on what has been seen so far, $b_t =
+# h_t W_b + b_b$: a clear digit deserves a high expectation. That is allowed: $b_t$ may depend on all that came before
+# the sample $l_{t+1}$, only not on $l_{t+1}$ itself.
 #
 # ## 6. The policy
 #
@@ -373,8 +377,8 @@ _ = right.legend()
 #
 # <details><summary>Hint</summary>
 #
-# Two steps, in reverse. First the tanh of 01, $da = d\mu \, (1 - \mu^2)$, then the Linear, whose backward takes `da` and its
-# own cache.
+# Two steps, in reverse. First the tanh of 01, $da = d\mu \, (1 - \mu^2)$, then the Linear, whose backward takes `da`
+# and its own cache.
 # </details>
 
 
@@ -404,18 +408,19 @@ check(LocationPolicy)
 # %% [markdown]
 # ## 7. A loss
 #
-# Two things are still missing for the real model. It makes several decisions before it is rewarded. The probability of a whole
-# path is the product of those of its steps, so its logarithm is a sum, and *every* decision on the path is credited with the
-# same final reward:
+# Two things are still missing for the real model. It makes several decisions before it is rewarded. The probability
+# of a whole path is the product of those of its steps, so its logarithm is a sum, and *every* decision on the path is
+# credited with the same final reward:
 #
 # $$\nabla J = E\Big[ \sum_t (R - b_t) \, \nabla \log \pi(l_{t+1} \mid \mu_t) \Big] .$$
 #
-# And an optimizer goes down, not up. So one writes a function whose *gradient* is minus this estimate, and calls it a loss:
+# And an optimizer goes down, not up. So one writes a function whose *gradient* is minus this estimate, and calls it a
+# loss:
 #
 # $$L = - \frac{1}{\text{rollouts}} \sum_r \sum_t \text{advantage}_{tr} \, \log \pi_{tr} ,$$
 #
-# in which the advantage is a **constant**. It is computed from $b_t$, but nothing flows back through it. The value of this
-# *surrogate* loss means nothing; only its gradient does.
+# in which the advantage is a **constant**. It is computed from $b_t$, but nothing flows back through it. The value of
+# this *surrogate* loss means nothing; only its gradient does.
 #
 # ### Exercise 6.6: the surrogate loss
 #
@@ -493,9 +498,9 @@ right.set(xlabel="step (64 looks each)", ylabel="most, less J", title="what it s
 _ = left.legend(loc="lower right")
 
 # %% [markdown]
-# Both get there, since both are right on average. In the end, where nearly every look is rewarded, noise is all that is
-# left, and the one with the baseline has less of it. (Thin lines that rest half way up have found two of the four squares.
-# In the other two states hardly a look is rewarded, and where nothing is rewarded, nothing is learned.)
+# Both get there, since both are right on average. In the end, where nearly every look is rewarded, noise is all that
+# is left, and the one with the baseline has less of it. (Thin lines that rest half way up have found two of the four
+# squares. In the other two states hardly a look is rewarded, and where nothing is rewarded, nothing is learned.)
 #
 # Here is the path of one. Press play: dots are looks, green ones were rewarded.
 
@@ -563,11 +568,11 @@ right.set(xlabel="step", ylabel="training error (%)", title="the error: says it 
 _ = right.legend()
 
 # %% [markdown]
-# One curve lies on the other again. And as promised, the surrogate says nothing: the network learns, and it wanders near zero.
-# Never judge a training by it.
+# One curve lies on the other again. And as promised, the surrogate says nothing: the network learns, and it wanders
+# near zero. Never judge a training by it.
 #
-# `python -m ramnp.gradcheck.estimator` repeats section 3 for the code of `ramnp` itself, with 400,000 looks and a reward that is
-# integrated by quadrature; `docs/gradcheck.md` has what it found.
+# `python -m ramnp.gradcheck.estimator` repeats section 3 for the code of `ramnp` itself, with 400,000 looks and a
+# reward that is integrated by quadrature; `docs/gradcheck.md` has what it found.
 #
 # ## What you can now do
 #

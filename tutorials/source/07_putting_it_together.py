@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 07 Putting it together
 #
-# **What you will build:** the backward pass of the whole network, from three losses to every weight, and the training step.
-# Then six glimpses learn to read digits before your eyes. At the end you are shown four trainings that went wrong, and
-# say from their curves what is wrong.
+# **What you will build:** the backward pass of the whole network, from three losses to every weight, and the training
+# step. Then six glimpses learn to read digits before your eyes. At the end you are shown four trainings that went
+# wrong, and say from their curves what is wrong.
 #
 # *About 45 minutes, of which about one is waiting. You need 01 to 06.*
 
@@ -35,8 +35,9 @@ figures.use_style()
 # %% [markdown]
 # ## 1. The whole network
 #
-# You have written every part. Here they are, for three glimpses: the sensor and the glimpse network make $g_t$ of what is seen
-# at $l_t$, the core makes $h_t$, and of $h_t$ come the next location, an expectation, and at the end the answer.
+# You have written every part. Here they are, for three glimpses: the sensor and the glimpse network make $g_t$ of
+# what is seen at $l_t$, the core makes $h_t$, and of $h_t$ come the next location, an expectation, and at the end the
+# answer.
 
 
 # %%
@@ -87,29 +88,32 @@ draw_network()
 # Three losses stand at the bottom. Their sum is the *hybrid loss*:
 #
 # $$L = \underbrace{- \frac{1}{R} \sum_r \log p_{r,\,\text{label}}}_{\text{cross-entropy}}
-# \; \underbrace{- \; w \, \frac{1}{R} \sum_r \sum_t \text{advantage}_{tr} \log \pi(l_{t+1} \mid \mu_t)}_{\text{REINFORCE}}
+# \; \underbrace{- \; w \, \frac{1}{R} \sum_r \sum_t \text{advantage}_{tr} \log \pi(l_{t+1} \mid
+# \mu_t)}_{\text{REINFORCE}}
 # \; + \underbrace{\frac{1}{S R} \sum_t \sum_r (b_{tr} - \text{reward}_r)^2}_{\text{squared error of the baseline}}$$
 #
-# with R rollouts, S = T - 1 decisions in each, a weight $w$ (`policy_weight`), and advantage = reward - $b_t$. The first you
-# know from 02, the second from 06.
+# with R rollouts, S = T - 1 decisions in each, a weight $w$ (`policy_weight`), and advantage = reward - $b_t$. The
+# first you know from 02, the second from 06.
 #
 # **Where no gradient passes.** The double strokes say what is a constant to whom.
 #
-# - *The samples.* $l_{t+1}$ was drawn from $\mu_t$, and a draw has no derivative. So nothing comes back from $g_{t+1}$ to $\mu_t$.
+# - *The samples.* $l_{t+1}$ was drawn from $\mu_t$, and a draw has no derivative. So nothing comes back from
+#   $g_{t+1}$ to $\mu_t$.
 # - *The advantage.* REINFORCE uses $b_t$, but must not change it: it would learn to expect whatever makes its own loss
 #   small. So no gradient to $b_t$ from there, nor to the reward.
 # - *$h_t$ for the baseline.* It is there to describe, not to shape what it describes.
-# - *$h_t$ for the policy* is a choice, `routing`. The paper lets its gradient flow on into the core. "detached" stops it:
-#   then the eye learns to see by cross-entropy alone, and its noise is kept out.
+# - *$h_t$ for the policy* is a choice, `routing`. The paper lets its gradient flow on into the core. "detached" stops
+#   it: then the eye learns to see by cross-entropy alone, and its noise is kept out.
 #
 # ### Exercise 7.1: the baseline's loss
 #
-# The third term is new. `baseline` has shape (S, R), `reward` (R,): the reward comes at the end, and is the same for all
-# decisions of a rollout.
+# The third term is new. `baseline` has shape (S, R), `reward` (R,): the reward comes at the end, and is the same for
+# all decisions of a rollout.
 #
 # <details><summary>Hint</summary>
 #
-# NumPy subtracts (R,) from every row of (S, R). It is a mean over all S R elements, and the derivative of a square has a 2.
+# NumPy subtracts (R,) from every row of (S, R). It is a mean over all S R elements, and the derivative of a square
+# has a 2.
 # </details>
 
 
@@ -136,14 +140,14 @@ check(baseline_loss, baseline_loss_backward)
 #
 # ### Exercise 7.2: the routes
 #
-# Each loss sends its gradient back along the arrows, against their direction, until a double stroke. The parts with weights
-# are `"glimpse"` ($g_t$), `"core"` ($h_t$), `"policy"` ($\mu_t$), `"baseline"` ($b_t$) and `"action"` ($\log p$). For each loss,
-# which of them get a gradient from it?
+# Each loss sends its gradient back along the arrows, against their direction, until a double stroke. The parts with
+# weights are `"glimpse"` ($g_t$), `"core"` ($h_t$), `"policy"` ($\mu_t$), `"baseline"` ($b_t$) and `"action"` ($\log
+# p$). For each loss, which of them get a gradient from it?
 #
 # <details><summary>Hint</summary>
 #
-# Start at the loss in the picture, and walk against the arrows. The core's arrows lead from $h_3$ to $h_2$ to $h_1$, and each
-# $h_t$ was made from $g_t$.
+# Start at the loss in the picture, and walk against the arrows. The core's arrows lead from $h_3$ to $h_2$ to $h_1$,
+# and each $h_t$ was made from $g_t$.
 # </details>
 
 # %% exercise="routes"
@@ -205,7 +209,8 @@ for (name, route), answer in zip(ROUTES.items(), answers, strict=True):
 print("the routes: right")
 
 # %% [markdown]
-# You need not believe a picture. Below, the gradient of each loss alone is measured in a new network: zero means exactly zero.
+# You need not believe a picture. Below, the gradient of each loss alone is measured in a new network: zero means
+# exactly zero.
 
 # %%
 measured = {name: norms_from(*route) for name, route in ROUTES.items()}
@@ -223,22 +228,24 @@ _ = axes.set(title="norm of the gradient that a part gets", ylabel="from")
 # %% [markdown]
 # ## 3. Backward through everything
 #
-# A sampled location is a constant, so nothing flows back from $g_{t+1}$ to $h_t$ except through the core. That makes the
-# backward pass short. Only the core loops over time. All other parts run *once*, on the rows of all time steps together,
-# which is what `flatten_time` is for: (T, R, ...) becomes (T R, ...).
+# A sampled location is a constant, so nothing flows back from $g_{t+1}$ to $h_t$ except through the core. That makes
+# the backward pass short. Only the core loops over time. All other parts run *once*, on the rows of all time steps
+# together, which is what `flatten_time` is for: (T, R, ...) becomes (T R, ...).
 #
 # ### Exercise 7.3: the backward pass of the model
 #
-# `rollout` holds what forward computed: `rollout.h` is (T, R, N), the states $h_1 \ldots h_T$. `loss` holds the gradients
-# where the three losses touch the network: `loss.dlogits` (R, A), `loss.dmu` (S, R, 2) and `loss.dbaseline` (S, R). The
-# decisions were made from $h_1 \ldots h_{T-1}$. All caches are made ready; each part is called as `part.backward(dy, cache)`
-# and keeps its own `dW`. Fill `dh`, the gradient that each $h_t$ gets *from above*, (T, R, N), and go on from there.
+# `rollout` holds what forward computed: `rollout.h` is (T, R, N), the states $h_1 \ldots h_T$. `loss` holds the
+# gradients where the three losses touch the network: `loss.dlogits` (R, A), `loss.dmu` (S, R, 2) and `loss.dbaseline`
+# (S, R). The decisions were made from $h_1 \ldots h_{T-1}$. All caches are made ready; each part is called as
+# `part.backward(dy, cache)` and keeps its own `dW`. Fill `dh`, the gradient that each $h_t$ gets *from above*, (T, R,
+# N), and go on from there.
 #
 # <details><summary>Hint</summary>
 #
-# In the picture, from the bottom to the top. The answer is read off the last state: `dh[-1] = ...`. The baseline's result
-# goes nowhere. The policy's goes, where `routing == "paper"`, to `dh[:-1]`, which has time in front again: `.reshape(dh[:-1].shape)`.
-# Then `self.core.backward` makes `dg` of `dh`, and `self.glimpse.backward` wants that with time flattened.
+# In the picture, from the bottom to the top. The answer is read off the last state: `dh[-1] = ...`. The baseline's
+# result goes nowhere. The policy's goes, where `routing == "paper"`, to `dh[:-1]`, which has time in front again:
+# `.reshape(dh[:-1].shape)`. Then `self.core.backward` makes `dg` of `dh`, and `self.glimpse.backward` wants that with
+# time flattened.
 # </details>
 
 
@@ -273,15 +280,16 @@ class RecurrentAttentionModel(ramnp.model.RecurrentAttentionModel):
 check(RecurrentAttentionModel)
 
 # %% [markdown]
-# Finite differences of the *whole model*, all weights, both routings. (What is a constant to the estimator is held fixed
-# while the weights are moved; `ramnp/gradcheck/surrogate.py` is the list of it.)
+# Finite differences of the *whole model*, all weights, both routings. (What is a constant to the estimator is held
+# fixed while the weights are moved; `ramnp/gradcheck/surrogate.py` is the list of it.)
 #
 # ## 4. The training step
 #
 # ### Exercise 7.4: one step
 #
 # The five things of every training: gradients to zero, forward, backward, clip, update. *Clipping* scales the whole
-# gradient down if its norm is larger than a limit, so that a single bad batch cannot throw the network out of its valley.
+# gradient down if its norm is larger than a limit, so that a single bad batch cannot throw the network out of its
+# valley.
 #
 # `model.parameters.gradients` is one vector of all gradients. `model.forward(canvas, randomness)` gives a rollout;
 # `clip_gradients(parameters, norm, limit)` clips, given the norm; `optimizer.step(lr)` updates. `config` has `routing`,
@@ -356,8 +364,8 @@ require(second, "the first step is right, the second is not: is the update that 
 # %% [markdown]
 # ## 5. It learns to look
 #
-# Everything is in place, and all of it is yours but the arithmetic around it. While training, we keep what one should always
-# look at: the error, the three losses, the gradient of each part, and where the policy points.
+# Everything is in place, and all of it is yours but the arithmetic around it. While training, we keep what one should
+# always look at: the error, the three losses, the gradient of each part, and where the policy points.
 
 
 # %%
@@ -416,19 +424,20 @@ _ = norms.legend(fontsize=8, ncols=3, loc="lower left")
 # %% [markdown]
 # How to read them.
 #
-# - **The error** is what counts. The learned policy is far below random locations after as many steps: choosing where to
-#   look is worth something, even after this little training.
-# - **The cross-entropy** starts at log 10, as it must. **The baseline's loss** rises first, and that is no mistake: who is
-#   always wrong is easily predicted. A reward of 0 or 1 is hardest to predict where it is a coin toss: 1/4. **The policy's**
-#   says nothing.
+# - **The error** is what counts. The learned policy is far below random locations after as many steps: choosing where
+#   to look is worth something, even after this little training.
+# - **The cross-entropy** starts at log 10, as it must. **The baseline's loss** rises first, and that is no mistake:
+#   who is always wrong is easily predicted. A reward of 0 or 1 is hardest to predict where it is a coin toss: 1/4.
+#   **The policy's** says nothing.
 # - **The gradients** should be neither zero nor growing. That of the policy is small here because its weight is.
-# - **The policy** starts at the centre, and moves out. The *spread between images* is the interesting one: while it is zero,
-#   the policy looks at the same places in all images, whatever it sees.
+# - **The policy** starts at the centre, and moves out. The *spread between images* is the interesting one: while it
+#   is zero, the policy looks at the same places in all images, whatever it sees.
 #
 # Press play.
 
 # %%
-animate_glimpses(model, images[:5], labels[:5])
+shown = 2 if SHORT else 5
+animate_glimpses(model, images[:shown], labels[:shown])
 
 # %% [markdown]
 # ## 6. What goes wrong
@@ -488,9 +497,10 @@ _ = figure.legend(handles, [names[0], "with one thing wrong", names[2]], loc="ou
 #
 # <details><summary>Hint</summary>
 #
-# The score is $(l - \mu) / \text{std}^2$, and $l - \mu$ is about std: so how large is the policy's gradient for a tiny std, and for
-# a large one? Where would a policy go that looks for *less* reward? And if noise ten times as strong shakes all weights of the
-# network, does it still answer better than chance, and does it still look at different places in different images?
+# The score is $(l - \mu) / \text{std}^2$, and $l - \mu$ is about std: so how large is the policy's gradient for a
+# tiny std, and for a large one? Where would a policy go that looks for *less* reward? And if noise ten times as
+# strong shakes all weights of the network, does it still answer better than chance, and does it still look at
+# different places in different images?
 # </details>
 
 # %% exercise="which"
@@ -501,7 +511,7 @@ diagnosis = {"A": "wide", "B": "sign", "C": "detach", "D": "narrow"}
 
 # %% check="which" points=2
 CLUES = {
-    "narrow": "its policy's gradient is as large as clipping lets it be, and stays so. What in the score makes it large?",
+    "narrow": "its policy's gradient is as large as clipping lets it be. What in the score makes it large?",
     "wide": "its policy's gradient is far below the right one from the first step. What in the score makes it small?",
     "sign": "its gradient starts like the right one, but its policy walks to the border, where the answers are wrong",
     "detach": "it learns nothing at all, and looks at the same places in all images: the whole network is shaken",
@@ -519,14 +529,15 @@ print("all four: right")
 #
 # - **std too small.** The gradients are of the size of 1/std, nearly all of it noise. Clipping limits the norm of *all*
 #   gradients together, here to 5, so the noise of the policy leaves the other parts next to nothing. And nothing is
-#   explored. **std too large:** the locations are nearly random, and the network reads as if they were.
+#   explored. **std too large:** the locations are nearly random, many of them lie beyond the border, and the network
+#   reads accordingly.
 # - **A flipped sign** does not diverge. The policy goes where the answers are wrong, to the border, and the rest of the
 #   network does what it can with that. Watch $|\mu|$.
-# - **A collapse** is when all means sit at the border and are the same for all images: there, tanh is flat, $1 - \mu^2$ is zero,
-#   and no gradient gets it out. Watch the spread between images.
-# - **A missing detach** breaks everything if the weight is large, as in the run that learned nothing. With a small weight, it
-#   does not even show. Below are two more: the policy's gradient in the core again, but with the usual weight of 0.01, and
-#   the baseline's gradient in the core. Can you tell from the curves?
+# - **A collapse** is when all means sit at the border and are the same for all images: there, tanh is flat,
+#   $1 - \mu^2$ is zero, and no gradient gets it out. Watch the spread between images.
+# - **A missing detach** breaks everything if the weight is large, as in the run that learned nothing. With a small
+#   weight, it does not even show. Below are two more: the policy's gradient in the core again, but with the usual
+#   weight of 0.01, and the baseline's gradient in the core. Can you tell from the curves?
 
 
 # %%
