@@ -2,7 +2,7 @@
 # # 03 The glimpse sensor
 #
 # **What you will build:** an eye. It is told a place, and it returns a few hundred numbers: the image there, sharp in the
-# middle and coarse around it. However large the image is, they stay as many. At the end it sees for the real model.
+# middle and coarse around it. However large the image is, they stay as many. At the end it goes to work in the real model.
 #
 # *About 40 minutes. You need 01, and 02 for the last section.*
 
@@ -77,8 +77,8 @@ for x, y in ((-1, -1), (0, 0), location):
 print("(0.3, -0.4) falls on", ruler(np.array(location), 28), "of the rulers")
 
 # %% [markdown]
-# **The trap.** A location is (x, y), and an array is indexed `[row, column]`, which is (y, x). Half of all wrong sensors
-# have these two mixed up somewhere, and you will see at the end how long that can go unnoticed.
+# **The trap.** A location is (x, y), and an array is indexed `[row, column]`, which is (y, x). They are
+# easily mixed up, and you will see at the end how long that can go unnoticed.
 #
 # A patch of side $s$ covers $s$ whole pixels each way. If it starts at column $c$, it covers the ruler from $c$ to $c + s$,
 # and its centre lies at $c + s / 2$. We want the centre to be as near to $p$ as whole pixels allow: $c$ is $p - s / 2$,

@@ -379,8 +379,8 @@ _ = plt.colorbar(strength, ax=list(lower), label="$h_l$", shrink=0.75)
 
 # %% [markdown]
 # The *what* units begin to look for strokes and edges; after so short a training they are noisy. A *where* unit is a ramp: zero on one
-# side of a line, and rising on the other. A sum of ramps can mark any region, as it can bend to any curve, and that is how
-# the network tells places apart.
+# side of a line, and rising on the other. Sums of such ramps can mark out any region, and that is how the network
+# tells places apart.
 #
 # ## 6. A gradient for the location, after all?
 #
