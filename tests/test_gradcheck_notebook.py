@@ -100,6 +100,14 @@ def test_a_wrong_output(function, words):
     assert words in str(failed.value)
 
 
+def test_integers_will_do_where_integers_are_expected():
+    check_output(lambda x: (x**3).astype(int), X, expected=[1, 8, 27])
+    with pytest.raises(CheckFailedError, match="it returns 16 at"):
+        check_output(lambda x: (x**4 / 5).astype(int), X, expected=[1, 8, 27])
+    with pytest.raises(CheckFailedError, match="dtype int64"):
+        check_output(lambda x: x.astype(int), X, expected=[1.0, 2.0, 3.0])
+
+
 def test_the_tolerance_of_an_output():
     check_output(lambda x: x + 1e-3, X, expected=X, tolerance=1e-2)
     with pytest.raises(CheckFailedError):
@@ -109,7 +117,8 @@ def test_the_tolerance_of_an_output():
 def test_an_answer(capsys):
     check_answer(0.6501, expected=0.65)
     check_answer(np.float32(0.65), expected=0.65)
-    assert capsys.readouterr().out == "0.6501: right\n0.65: right\n"
+    check_answer(74496, expected=74496)
+    assert capsys.readouterr().out == "0.6501: right\n0.65: right\n74496: right\n"
 
 
 @pytest.mark.parametrize(

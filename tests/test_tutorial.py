@@ -68,6 +68,56 @@ def test_a_reader_s_parts_do_the_work(dataset):
     assert {"relu_backward", "log_softmax"} <= set(calls)
 
 
+class GlimpseNetwork:
+    """Without `out`: its h and g are to reach the model's own storage."""
+
+    calls = 0
+
+    def forward(self, rho, location):
+        GlimpseNetwork.calls += 1
+        h_g, _ = self.what.forward(rho)
+        h_l, _ = self.where.forward(location)
+        h = np.maximum(np.concatenate([h_g, h_l], axis=1), 0)
+        a, _ = self.mix.forward(h)
+        return np.maximum(a, 0), (rho, location, h, a)  # its own business: only the signs of the last are used
+
+    def backward(self, dg, cache):
+        GlimpseNetwork.calls += 1
+        rho, location, h, g = cache
+        dh = self.mix.backward(dg * (g > 0), h) * (h > 0)
+        return (
+            self.what.backward(dh[:, : self.what_units], rho),
+            self.where.backward(dh[:, self.what_units :], location),
+        )
+
+
+# A glimpse of 8 x 8 x 1 has 64 values: with as many hidden units, the gradient of one fits the scratch of the other.
+@pytest.mark.parametrize("units", [8, 32])
+def test_a_reader_s_glimpse_network_does_the_work(dataset, units):
+    config = Config(**CONFIG.to_json() | {"what_units": units, "where_units": units})
+    theirs = train_briefly(config, dataset, steps=4, every=1)
+    GlimpseNetwork.calls = 0
+    with using(GlimpseNetwork):
+        yours = train_briefly(config, dataset, steps=4, every=1)
+    for term in theirs.losses:
+        np.testing.assert_allclose(yours.losses[term], theirs.losses[term], rtol=1e-5)
+    assert GlimpseNetwork.calls == 4 * (config.glimpses + 1)
+
+
+def test_a_reader_s_sensor_does_the_work(dataset):
+    class GlimpseSensor:
+        def forward(self, canvas, location):
+            seen = np.zeros((len(location), self.size(1)))
+            seen[:, 0] = 1
+            return seen
+
+    with using(GlimpseSensor):
+        model = train_briefly(CONFIG, dataset, steps=1, every=1).model
+        rollout = model.forward(model.canvas(dataset.train.images), model.draw(np.random.default_rng(0), 24))
+    np.testing.assert_array_equal(rollout.rho[..., 0], 1)
+    np.testing.assert_array_equal(rollout.rho[..., 1:], 0)
+
+
 def test_a_wrong_part_shows(dataset):
     def relu_backward(dout, y):
         return 0 * dout

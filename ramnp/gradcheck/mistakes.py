@@ -440,6 +440,7 @@ GLIMPSE_HINTS = {
     "mask of h_l missing": Hint("the ReLU mask of h_l is missing", "h_l = relu(l W_l + b_l)", GLIMPSE),
     "all masks missing": Hint("all ReLU masks are missing", GLIMPSE_EQUATION, GLIMPSE),
     "what and where swapped": Hint("h_g and h_l are swapped in dh", "h = [h_g | h_l]", GLIMPSE),
+    "swapped behind the masks": Hint("h_g and h_l are swapped in dh", "h = [h_g | h_l]", GLIMPSE),
     "where not trained": Hint("the location's path gets no gradient", "h_l = relu(l W_l + b_l)", GLIMPSE),
     "what not trained": Hint("the patch's path gets no gradient", "h_g = relu(rho W_g + b_g)", GLIMPSE),
 }
@@ -465,6 +466,8 @@ def glimpse_backward(p: Problem, mistake: str = "") -> Arrays:
         d_g = d_g * (h_g > 0)
     if mistake not in ("mask of h missing", "mask of h_l missing", "all masks missing"):
         d_l = d_l * (h_l > 0)
+    if mistake == "swapped behind the masks" and h_g.shape == h_l.shape:
+        d_g, d_l = d_l, d_g
     d_l = 0 * d_l if mistake == "where not trained" else d_l
     d_g = 0 * d_g if mistake == "what not trained" else d_g
     return {

@@ -78,7 +78,8 @@ def delivered(result: Any, out: Any) -> Any:
     if isinstance(out, tuple):
         if not rest:
             return result
-        for room, value in zip(out, rest[0][-len(out) :], strict=True):
+        *between, _ = rest[0][-len(out) :]
+        for room, value in zip(out, (*between, y), strict=True):
             room[...] = value
         return (out[-1], *rest)
     if np.shape(y) != np.shape(out):

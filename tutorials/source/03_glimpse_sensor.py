@@ -2,7 +2,7 @@
 # # 03 The glimpse sensor
 #
 # **What you will build:** an eye. It is told a place, and it returns a few hundred numbers: the image there, sharp in the
-# middle and coarse around it. However large the image is, they stay as many. At the end it looks for the real model.
+# middle and coarse around it. However large the image is, they stay as many. At the end it goes to work in the real model.
 #
 # *About 40 minutes. You need 01, and 02 for the last section.*
 
@@ -77,8 +77,8 @@ for x, y in ((-1, -1), (0, 0), location):
 print("(0.3, -0.4) falls on", ruler(np.array(location), 28), "of the rulers")
 
 # %% [markdown]
-# **The trap.** A location is (x, y), and an array is indexed `[row, column]`, which is (y, x). Half of all wrong sensors
-# have these two mixed up somewhere, and you will see at the end how long that can go unnoticed.
+# **The trap.** A location is (x, y), and an array is indexed `[row, column]`, which is (y, x). They are
+# easily mixed up, and you will see at the end how long that can go unnoticed.
 #
 # A patch of side $s$ covers $s$ whole pixels each way. If it starts at column $c$, it covers the ruler from $c$ to $c + s$,
 # and its centre lies at $c + s / 2$. We want the centre to be as near to $p$ as whole pixels allow: $c$ is $p - s / 2$,
@@ -142,20 +142,24 @@ def corner(location, extent, side):
 
 
 # %% check="corner" points=2
-l_x = np.array([-1, -0.5, -0.07, 0.29, 0.65, 1.0])
+l_x = np.array([-1, -0.9, -0.5, -0.05, 0.33, 0.65, 1.0])
+right = np.array([-4, -3, 3, 9, 15, 19, 24])
 p, smaller = ruler(l_x, 28), ruler(l_x, 27)
 check_output(
     corner,
     l_x,
     28,
     8,
-    expected=[-4, 3, 9, 14, 19, 24],
+    expected=right,
     mistakes={
         "the patch does not start half its side left of p": np.floor(p + 0.5),
         "the patch starts a whole side left of p: half a side is right": np.floor(p - 8 + 0.5),
         "1/2 is missing before the floor: that rounds down, not to the nearest": np.floor(p - 4),
         "the ruler ends at W, not at W - 1": np.floor(smaller - 4 + 0.5),
+        "1/2 and np.floor are missing: .astype(int) alone cuts the digits off": np.trunc(p - 4),
         "below zero it is rounded towards zero: np.floor first, then .astype(int)": np.trunc(p - 4 + 0.5),
+        "it is kept from being negative; but a patch near the edge does stick out": np.maximum(right, 0),
+        "it is kept inside the image; but a patch near the edge does stick out": np.clip(right, 0, 20),
         "l begins at -1: add 1 first": np.floor(p - 14 - 4 + 0.5),
         "the image is 2 wide in units of l: divide by 2": np.floor(2 * p - 4 + 0.5),
         "that is the last pixel, and the first is asked for": np.floor(p + 4 - 0.5),
@@ -163,11 +167,14 @@ check_output(
 )
 check_output(
     corner,
-    np.array([-0.75, 0.0, 0.5]),
+    np.array([-0.75, -0.3125, 0.0, 0.5]),
     8,
     3,
-    expected=[0, 3, 5],
-    mistakes={"np.round takes 2.5 to 2, and 3.5 to 4; a half goes up here: np.floor": [0, 2, 4]},
+    expected=[0, 1, 3, 5],
+    mistakes={
+        "np.round takes 2.5 to 2, and 3.5 to 4; a half goes up here: np.floor": [0, 1, 2, 4],
+        "half of 3 is 1.5: side / 2, not side // 2": [0, 2, 3, 5],
+    },
 )
 require(corner(l_x, 28, 8).dtype.kind == "i", "these are floats, and an index must be an integer: .astype(int)")
 
@@ -299,8 +306,16 @@ check_output(
     },
 )
 edges = np.array([[-1, 0.3], [1, 1], [-0.9, -1.0]])
+inside = elsewhere(np.clip(edges, side / size - 1, 1 - side / size))
 print("at the edges", end=": ")
-check_output(crop, small, edges, side, expected=elsewhere(edges))
+check_output(
+    crop,
+    small,
+    edges,
+    side,
+    expected=elsewhere(edges),
+    mistakes={"the patch is pushed back into the image; it is to stick out, and show zeros there": inside},
+)
 
 # %% [markdown]
 # Look at what you cut. The orange patch sticks out.
@@ -362,7 +377,8 @@ check_output(
         "that is the sum; the mean is asked for": squares[:, ::3, ::3].sum((-2, -1)),
         "that is the largest of each square; the mean is asked for": squares[:, ::3, ::3].max((-2, -1)),
         "it averages pixels that are g apart, not neighbours: reshape to (g, f), not (f, g)": tiles.mean((1, 3)),
-        "channels are averaged, too": squares[:, ::3, ::3].mean((-3, -2, -1))[..., None].repeat(3, -1),
+        "after mean(axis=2) the axes behind it have moved up: take both at once": squares[:, ::3, ::3].mean((-3, -2)),
+        "each axis is to be split: (g, f, g, f), not (g, g, f, f)": patches.reshape(2, 2, 2, 3, 3, 3).mean((3, 4)),
     },
 )
 
@@ -402,9 +418,9 @@ class GlimpseSensor:
 
 # %% check="sensor" points=3
 rng = np.random.default_rng(5)
-small, at = pad(rng.integers(0, 256, (3, 17, 12, 2), dtype=np.uint8), 8), rng.uniform(-1, 1, (3, 2))
-rho = sensor.GlimpseSensor(4, 3, dtype=np.float64).forward(small, at)
-scales = rho.reshape(3, 3, 4, 4, 2)  # row, K, g, g, C
+small, at = pad(rng.integers(0, 256, (3, 17, 12, 2), dtype=np.uint8), 16), rng.uniform(-1, 1, (3, 2))
+four = sensor.GlimpseSensor(4, 4, dtype=np.float64).forward(small, at).reshape(3, 4, 4, 4, 2)  # row, K, g, g, C
+scales, rho = four[:, :3], four[:, :3].reshape(3, -1)
 odd = scales.copy()
 odd[:, 2] = pool(crop(small, at, 12), 4) / 255
 check_output(
@@ -417,6 +433,8 @@ check_output(
         "the coarsest patch comes first: the finest should": scales[:, ::-1].reshape(3, -1),
         "all patches are the finest one: sides are g, 2g, 4g": scales[:, [0, 0, 0]].reshape(3, -1),
         "the sides are g, 2g, 3g: each is twice the one before": odd.reshape(3, -1),
+        "the sides are 2g, 4g, 8g: the first is g": four[:, 1:].reshape(3, -1),
+        "// leaves whole numbers: divide with /": np.floor(rho),
         "rows are mixed: np.stack makes (K, B, ...), so use axis=1 before reshape": scales.swapaxes(0, 1).reshape(
             3, -1
         ),

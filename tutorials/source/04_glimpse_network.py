@@ -28,8 +28,8 @@ figures.use_style()
 # %% [markdown]
 # ## 1. The same picture in two places
 #
-# Here are patches of different digits that look nearly the same, cut out at different places. They are the closest
-# pairs among a few thousand.
+# Here are patches of different digits that look nearly the same, cut out at different places: the closest pairs that
+# 300 images have to offer.
 
 # %%
 digits = data.load(Config(dataset="mnist"))  # 5,000 of the training images are held out for validation
@@ -301,8 +301,9 @@ check_answer(
     expected=90,
     tolerance=0.02,
     mistakes={
-        "that many it gets right; the question is how many are wrong": 10,
+        "that many it gets right; how many are wrong?": 10,
         "a guess is right for one digit in ten": 100,
+        "of 100 digits": 0.9,
         "there are ten digits to guess from, not two": 50,
     },
 )
@@ -361,28 +362,25 @@ plane = np.stack([each.ravel() for each in np.meshgrid(grid, grid)], axis=1)  # 
 answers = relu(model.glimpse.where.forward(plane)[0]).reshape(41, 41, -1)
 filters = model.glimpse.what.W.reshape(12, 12, -1)
 
-figure = plt.figure(figsize=(10, 3.6))
-upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.35))
-strongest = [np.argsort(-np.abs(part.W).sum(axis=0))[:8] for part in (model.glimpse.what, model.glimpse.where)]
-largest = np.abs(filters[..., strongest[0]]).max()
-axes = upper.subplots(1, 8)
-for each, unit in zip(axes, strongest[0], strict=True):
-    drawn = each.imshow(filters[..., unit], cmap="PuOr", vmin=-largest, vmax=largest)
+what, where = (np.argsort(-np.abs(part.W).sum(axis=0))[:8] for part in (model.glimpse.what, model.glimpse.where))
+diverging = {"cmap": "PuOr", "vmin": -np.abs(filters).max(), "vmax": np.abs(filters).max()}
+_, (upper, lower) = plt.subplots(2, 8, figsize=(10, 3))
+for each, unit in zip(upper, what, strict=True):
+    weights = each.imshow(filters[..., unit], **diverging)
     each.set(xticks=[], yticks=[])
-axes[0].set_ylabel("what")
-upper.colorbar(drawn, ax=axes, label="weight", fraction=0.02)
-axes = lower.subplots(1, 8)
-for each, unit in zip(axes, strongest[1], strict=True):
-    drawn = each.imshow(answers[..., unit], cmap="viridis", extent=(-1, 1, 1, -1), vmin=0, vmax=answers.max())
+for each, unit in zip(lower, where, strict=True):
+    strength = each.imshow(answers[..., unit], cmap="viridis", extent=(-1, 1, 1, -1), vmin=0, vmax=answers.max())
     each.set(xticks=[-1, 1], yticks=[], xlabel="$l_x$")
     each.grid(False)
-axes[0].set(yticks=[-1, 1], ylabel="where: $l_y$")
-_ = lower.colorbar(drawn, ax=axes, label="$h_l$", fraction=0.02)
+upper[0].set_ylabel("what")
+lower[0].set(yticks=[-1, 1], ylabel="where: $l_y$")
+plt.colorbar(weights, ax=list(upper), label="weight", shrink=0.75)
+_ = plt.colorbar(strength, ax=list(lower), label="$h_l$", shrink=0.75)
 
 # %% [markdown]
 # The *what* units begin to look for strokes and edges; after so short a training they are noisy. A *where* unit is a ramp: zero on one
-# side of a line, and rising on the other. A sum of ramps can mark any region, as it can bend to any curve, and that is how
-# the network tells places apart.
+# side of a line, and rising on the other. Sums of such ramps can mark out any region, and that is how the network
+# tells places apart.
 #
 # ## 6. A gradient for the location, after all?
 #
