@@ -61,7 +61,7 @@ def adapted(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[
         extras = {name: given.pop(name) for name in CONVENIENCES if name in given}
         result = mine(*given.values(), **{name: value for name, value in extras.items() if name in accepted})
         out = extras.get("out")
-        if out is None or "out" in accepted or isinstance(out, tuple):  # a tuple is room for what lies between
+        if out is None or "out" in accepted:
             return result
         y, *cache = result if isinstance(result, tuple) else (result,)
         out[...] = y
