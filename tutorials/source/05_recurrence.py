@@ -3,7 +3,7 @@
 #
 # **What you will build:** the memory of the network. It sees one glimpse at a time, so something must carry what it
 # has seen from glimpse to glimpse. You write that as a recurrent network, run its gradient backwards through time,
-# see where it gets lost on the way, and build an LSTM, in which it does not.
+# see what of it is lost on the way, and build an LSTM, in which more of it arrives.
 #
 # *About 45 minutes. You need 02.*
 
