@@ -364,8 +364,9 @@ require(second, "the first step is right, the second is not: is the update that 
 # %% [markdown]
 # ## 5. It learns to look
 #
-# Everything is in place, and all of it is yours but the arithmetic around it. While training, we keep what one should
-# always look at: the error, the three losses, the gradient of each part, and where the policy points.
+# Everything is in place. The backward pass and the step are yours; the parts are those of `ramnp`, which are what you wrote
+# in 02 to 06. While training, we keep what one should always look at: the error, the three losses, the gradient of each
+# part, and where the policy points.
 
 
 # %%
