@@ -7,6 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+
 # Arguments that save time or name a backend. A reader's function may do without.
 CONVENIENCES = ("out", "xp", "input_gradient")
 
@@ -61,10 +63,26 @@ def adapted(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[
         extras = {name: given.pop(name) for name in CONVENIENCES if name in given}
         result = mine(*given.values(), **{name: value for name, value in extras.items() if name in accepted})
         out = extras.get("out")
-        if out is None or "out" in accepted or isinstance(out, tuple):  # a tuple is room for what lies between
-            return result
-        y, *cache = result if isinstance(result, tuple) else (result,)
-        out[...] = y
-        return (out, *cache) if cache else out
+        return result if out is None or "out" in accepted else delivered(result, out)
 
     return call
+
+
+def delivered(result: Any, out: Any) -> Any:
+    """A result, written into `out`, where ramnp looks for it.
+
+    That is room for y; or, as a tuple, for the buffers that end a cache, of which y is the last
+    (docs/architecture.md, protocol 1). Room for anything else is scratch of ramnp's own, and stays as it is.
+    """
+    y, *rest = result if isinstance(result, tuple) else (result,)
+    if isinstance(out, tuple):
+        if not rest:
+            return result
+        *between, _ = rest[0][-len(out) :]
+        for room, value in zip(out, (*between, y), strict=True):
+            room[...] = value
+        return (out[-1], *rest)
+    if np.shape(y) != np.shape(out):
+        return result
+    out[...] = y
+    return (out, *rest) if rest else out
