@@ -7,8 +7,8 @@ shapes, the same layouts in memory, and weights that several products share.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.contestants import Ramnp, Task
 from ramnp.backend import Array, get_backend
+from ramnp.workers import SPAWN
 
 MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
 
@@ -90,26 +91,43 @@ def products_of_a_step(task: Task) -> list[Product]:
 
 
 class Floor:
-    """The products of all workers, a contestant."""
+    """The products of all workers, each in a process of its own as in a training: a contestant."""
 
     def __init__(self, task: Task) -> None:
         self.backend = get_backend(task.backend)
         workers = task.config.workers if self.backend.xp is np else 1
         task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
-        self.shares = [
-            [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
-            for _ in range(workers)
-        ]
+        self.products = [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
         threadpool_limits(1 if workers > 1 else None, user_api="blas")
-        self.pool = ThreadPoolExecutor(workers)
+        self.pipes = []
+        for _ in range(workers - 1):
+            ours, theirs = SPAWN.Pipe()
+            SPAWN.Process(target=multiply_when_told, args=(theirs, task), daemon=True).start()
+            self.pipes.append(ours)
 
     def step(self) -> None:
-        list(self.pool.map(self.multiply, self.shares))
-
-    def multiply(self, products: list[Product]) -> None:
-        """One worker's products, in their order."""
-        for a, b, out in products:
-            self.backend.xp.matmul(a, b, out=out)
+        for pipe in self.pipes:
+            pipe.send(None)
+        multiply(self.products, self.backend.xp)
+        for pipe in self.pipes:
+            pipe.recv()
 
     def wait(self) -> None:
-        self.backend.to_host(self.shares[-1][-1].out)
+        self.backend.to_host(self.products[-1].out)
+
+
+def multiply(products: list[Product], xp: Any = np) -> None:
+    """One worker's products, in their order."""
+    for a, b, out in products:
+        xp.matmul(a, b, out=out)
+
+
+def multiply_when_told(pipe: Connection, task: Task) -> None:
+    """Be another worker, until the other end of the pipe is closed."""
+    products = products_of_a_step(task)
+    threadpool_limits(1, user_api="blas")
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.recv()
+            multiply(products)
+            pipe.send(None)

@@ -4,6 +4,7 @@ Every figure is of a fresh process, read from Linux' /proc; elsewhere the sectio
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ def answer(target: Callable[..., None], *arguments: Any) -> Any:
 
 def measure(options: Options) -> dict[str, Any]:
     """Peaks by batch; resident memory after many steps."""
-    if not STATUS.exists():
+    if not Path(STATUS.format("self")).exists():
         return {"missing": "resident memory is read from /proc, which this system has not"}
     rows, missing = [], {}
     for batch in BATCHES[:1] if options.quick else BATCHES:

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,15 +14,18 @@ from benchmarks.contestants import CLASSES, LR, Ramnp, Task
 from benchmarks.timing import Contestant, Unavailable
 from ramnp.data.source import Source, Split
 
-STATUS = Path("/proc/self/status")
+STATUS = "/proc/{}/status"  # of a process
 STEPS_TO_PEAK = 20
 MB = 10**6
 
 
 def resident(field: str) -> float:
-    """MB of this process: "VmRSS", now; "VmHWM", at most so far."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
-    return int(line.split()[1]) * 1024 / MB
+    """MB of this process and its workers, what they share counted for each: "VmRSS", now; "VmHWM", at most so far."""
+    total = 0
+    for process in ("self", *(child.pid for child in multiprocessing.active_children())):
+        lines = Path(STATUS.format(process)).read_text().splitlines()
+        total += int(next(line for line in lines if line.startswith(field)).split()[1])
+    return total * 1024 / MB
 
 
 def peak(connection: Connection, make: Callable[..., Contestant], arguments: tuple[Any, ...]) -> None:

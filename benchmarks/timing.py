@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ramnp.errors import RamnpError
 
 PATIENCE = 5  # seconds for a process to end by itself, before it is ended
-PAUSE = 0.02  # seconds before a burst, in which the threads of the last contestant go to sleep
+PAUSE = 0.1  # seconds before a burst, in which the threads of the last contestant, which spin for a while, go to sleep
 
 
 class Contestant(Protocol):
@@ -92,7 +92,7 @@ def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+    process = context.Process(target=target, args=(theirs, *arguments))
     ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for this process, which ends the other
     process.start()
     signal.signal(signal.SIGINT, ctrl_c)

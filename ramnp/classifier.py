@@ -49,7 +49,7 @@ class Classifier(Part):
     def replica(self) -> "Classifier":
         """A model with these very weights, and gradients of its own: another thread can use it at the same time."""
         twin = type(self)(self.config, self.image_shape, self.classes, self.backend)
-        twin.parameters.share(twin, self.parameters.values)
+        twin.parameters.use(twin, self.parameters.values, twin.parameters.gradients)
         return twin
 
     def canvas(self, images: np.ndarray) -> Canvas:

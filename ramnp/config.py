@@ -137,7 +137,7 @@ class RunConfig(Group):
     """the run"""
 
     preset: Annotated[str, "name of the preset this configuration started from"] = "mnist-6"
-    workers: Annotated[int, "threads that share each batch on the CPU", AtLeast(1, below=1000)] = 1
+    workers: Annotated[int, "processes that share each batch on the CPU", AtLeast(1, below=1000)] = 1
     seed: Annotated[int, "seed of the weights, the order of the data and the sampled locations", AtLeast(0)] = 0
 
 

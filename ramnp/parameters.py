@@ -68,11 +68,12 @@ class Parameters:
             setattr(owner, name, self[dotted])
             setattr(owner, "d" + name, self.gradient(dotted))
 
-    def share(self, part: Part, values: Array) -> None:
-        """Let `part`, whose parameters these are, use `values` (P,) of another one like it in place of its own."""
-        self.values = values
+    def use(self, part: Part, values: Array, gradients: Array) -> None:
+        """Let `part`, whose parameters these are, use these vectors (P,) in place of its own: another one's, say."""
+        self.values, self.gradients = values, gradients
         for dotted, owner, name in part.walk():
             setattr(owner, name, self[dotted])
+            setattr(owner, "d" + name, self.gradient(dotted))
 
     @property
     def size(self) -> int:

@@ -27,7 +27,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -50,6 +49,7 @@ from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
 from ramnp.presets import changes, listing, title
 from ramnp.sensor import Canvas
+from ramnp.workers import SPAWN, Worker, quiet_overflow, work
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
 VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
@@ -58,22 +58,18 @@ VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final f
 ORDER, LOCATIONS = 1, 2
 
 
-# NaN and infinity are looked for by `Trainer.finite`; a warning for each would say less.
-quiet_overflow = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-
-
 class Trainer:
     """The model and the optimizer, and one training step.
 
-    On the CPU a batch can be shared by several threads, each with a replica of the model: the same weights, gradients
-    of its own. Two threads with a matrix product each keep two cores busier than one product on both.
+    On the CPU several processes can share a batch, this one and its `workers` (see `workers.py`). Two with a matrix
+    product each keep two cores busier than one product on both.
 
     Attributes:
         totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
             in total. They stay on the backend until `means` fetches them.
 
     Raises:
-        UsageError: the threads cannot share a batch evenly.
+        UsageError: the workers cannot share a batch evenly.
     """
 
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
@@ -84,9 +80,14 @@ class Trainer:
         self.workers = config.workers if backend.xp is np else 1
         if config.batch_size % self.workers:
             raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
-        self.replicas = [self.model, *(self.model.replica() for _ in range(self.workers - 1))]
-        self.storages = [each.storage(config.batch_size // self.workers * self.rollouts) for each in self.replicas]
-        self.each = ThreadPoolExecutor(self.workers).map if self.workers > 1 else map
+        self.storage = self.model.storage(config.batch_size // self.workers * self.rollouts)
+        self.others: list[Worker] = []  # beside this process; they are started by the first step
+        if self.workers > 1:
+            parameters = self.model.parameters
+            self.memory = SPAWN.RawArray("b", parameters.values.nbytes)
+            values = np.frombuffer(self.memory, dtype=self.model.dtype)
+            values[...] = parameters.values
+            parameters.use(self.model, values, parameters.gradients)
         self.spans = self.model.parameters.spans()
         self.reset()
 
@@ -99,28 +100,26 @@ class Trainer:
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
         """Forward, backward, update: one batch, and nothing brought to the host."""
         config, parameters = self.config, self.model.parameters
-        shares = zip(*self.split(canvas, labels, randomness), strict=True)
-        losses = list(self.each(self.share, range(self.workers), *shares))
-        for replica in self.replicas[1:]:
-            parameters.gradients += replica.parameters.gradients
-        if self.workers > 1:
-            parameters.gradients /= self.workers  # the loss is a mean over the batch
+        first, *rest = self.split(canvas, labels, randomness)
+        if not self.others:
+            self.others = [Worker(self.model, config, self.memory, share) for share in rest]
+        for worker, share in zip(self.others, rest, strict=True):
+            worker.start(share)
+        losses = work(self.model, config, first, self.storage).astype(np.float64)
+        for worker in self.others:
+            gradients, its_losses = worker.finish()
+            parameters.gradients += gradients
+            losses += its_losses
+        if self.workers > 1:  # losses are means over the batch
+            parameters.gradients /= self.workers
+            losses /= self.workers
         squares = [self.xp.dot(parameters.gradients[span], parameters.gradients[span]) for span in self.spans.values()]
         norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
         if config.clip:
             clip_gradients(parameters, norms[-1], config.clip, self.xp)
         self.optimizer.step(lr)
-        of_shares = [self.xp.stack([*(loss.terms[term] for term in self.model.terms), loss.reward]) for loss in losses]
-        self.totals += self.xp.concatenate([sum(of_shares) / self.workers, norms])
+        self.totals += self.xp.concatenate([losses, norms])
         self.steps += 1
-
-    @quiet_overflow
-    def share(self, worker: int, canvas: Canvas, labels: Array, randomness: Array) -> Any:
-        """Forward and backward of one worker's share of a batch, into its replica's gradients; return the loss."""
-        model = self.replicas[worker]
-        model.parameters.gradients.fill(0)
-        outcome = model.forward(canvas, randomness, out=self.storages[worker])
-        return model.backward(outcome, labels, self.config.routing, self.config.policy_weight)
 
     def split(self, canvas: Canvas, labels: Array, randomness: Array) -> Iterator[tuple[Canvas, Array, Array]]:
         """The workers' shares of a batch of B images, and of the randomness (T, M B, 2) of their M rollouts."""
@@ -135,9 +134,8 @@ class Trainer:
     def nbytes(self) -> int:
         """Bytes of the parameters, their gradients, the optimizer's arrays and the activations."""
         arrays = [self.model.parameters.values, *(getattr(self.optimizer, name) for name in self.optimizer.state)]
-        for replica, storage in zip(self.replicas, self.storages, strict=True):
-            arrays += [replica.parameters.gradients, *chain(*storage.arrays().values())]
-        return sum(array.nbytes for array in arrays)
+        of_each = [self.model.parameters.gradients, *chain(*self.storage.arrays().values())]
+        return sum(array.nbytes for array in arrays) + self.workers * sum(array.nbytes for array in of_each)
 
     def means(self) -> dict[str, Any]:
         """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
@@ -410,7 +408,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
     each = f" by each of {trainer.workers} workers" if trainer.workers > 1 else ""
     print(f"\n{'kept per step' + each:<22}{'shape':>22}")
-    for part, arrays in trainer.storages[0].arrays().items():
+    for part, arrays in trainer.storage.arrays().items():
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
     print(f"memory: {trainer.nbytes / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
@@ -528,7 +526,7 @@ def build_parser() -> Parser:
     group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)")
     group.add_argument(
         "--workers", type=int, metavar="N", default=argparse.SUPPRESS,
-        help="threads that share each batch on the CPU; the same number gives the same bits (the cores, up to 4)",
+        help="processes that share each batch on the CPU; the same number gives the same bits (the cores, up to 4)",
     )  # fmt: skip
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")

@@ -196,16 +196,14 @@ def test_the_recorder_finds_the_products_of_a_step(core):
 
 def test_the_floor_multiplies_what_every_worker_does():
     floor = Floor(Task(TINY, 12))
-    assert len(floor.shares) == TINY.workers
-    for products in floor.shares:
-        for product in products:
-            product.out.fill(np.nan)
-            product.a.fill(1)
-            product.b.fill(2)
+    assert len(floor.pipes) == TINY.workers - 1
+    for product in floor.products:
+        product.out.fill(np.nan)
+        product.a.fill(1)
+        product.b.fill(2)
     floor.step()
     floor.wait()
-    for products in floor.shares:
-        assert not any(np.isnan(product.out).any() for product in products)
+    assert not any(np.isnan(product.out).any() for product in floor.products)
 
 
 def test_each_moment_counts_for_the_innermost_part(monkeypatch):

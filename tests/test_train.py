@@ -1,4 +1,6 @@
-"""Threads that share a batch find what one thread finds."""
+"""Processes that share a batch find what one finds."""
+
+import gc
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import pytest
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
-from ramnp.errors import UsageError
+from ramnp.errors import BackendError, UsageError
 from ramnp.train import Trainer
 
 SMALL = {
@@ -17,9 +19,12 @@ SMALL = {
 
 def trained(workers, steps=3, **changes):
     """A trainer after a few steps on random images."""
+    return trained_further(Trainer(Config(workers=workers, **(SMALL | changes)), (20, 20, 1), 5, NUMPY), steps)
+
+
+def trained_further(trainer, steps=3):
+    """The same trainer after a few more steps."""
     rng = np.random.default_rng(0)
-    config = Config(workers=workers, **(SMALL | changes))
-    trainer = Trainer(config, (20, 20, 1), 5, NUMPY)
     images = rng.integers(0, 256, (steps * 12, 20, 20, 1)).astype(np.uint8)
     source = Source(Split(images, rng.integers(0, 5, len(images))), NUMPY, trainer.model.margin)
     for canvas, labels in source.batches(12, rng):
@@ -44,13 +49,42 @@ def test_the_same_number_of_workers_gives_the_same_bits():
     np.testing.assert_array_equal(*runs)
 
 
-def test_replicas_share_weights_and_not_gradients():
-    first, second = trained(2).replicas
+def test_a_replica_shares_weights_and_not_gradients():
+    first = trained(1).model
+    second = first.replica()
     assert first.parameters.values is second.parameters.values
     first.core.W_hh[0, 0] = 7
     assert second.core.W_hh[0, 0] == 7
     second.core.dW_hh[...] = 1
     assert not np.shares_memory(first.parameters.gradients, second.parameters.gradients)
+
+
+def test_a_step_after_an_interrupted_one_is_as_any_other():
+    interrupted, other = trained(2), trained(2)
+    rng = np.random.default_rng(1)
+    canvas = other.model.canvas(rng.integers(0, 256, (12, 20, 20, 1)).astype(np.uint8))
+    batch = canvas, rng.integers(0, 5, 12), other.model.draw(rng, 12)
+    interrupted.others[0].start(list(interrupted.split(*batch))[1])  # and Ctrl-C before the answer
+    for trainer in (interrupted, other):
+        trainer.step(*batch, 1e-2)
+    np.testing.assert_array_equal(interrupted.model.parameters.values, other.model.parameters.values)
+
+
+def test_a_worker_that_was_killed_is_noticed():
+    trainer = trained(2)
+    trainer.others[0].process.kill()
+    trainer.others[0].process.join()
+    with pytest.raises(BackendError, match="worker process has ended"):
+        trained_further(trainer)
+
+
+def test_workers_end_with_their_trainer():
+    trainer = trained(2)
+    process = trainer.others[0].process
+    del trainer
+    gc.collect()
+    process.join(10)
+    assert process.exitcode == 0
 
 
 def test_workers_must_share_the_batch_evenly():
