@@ -1,5 +1,6 @@
 """What the notebooks share: a reader's parts at work in the model, short trainings, films and drawings."""
 
+import itertools
 import re
 
 import matplotlib.pyplot as plt
@@ -122,6 +123,18 @@ def test_a_film_shows_where_the_network_looked(rng):
     for column, row in zip(x, y, strict=True):
         seen[max(row - 2, 0) : row + 2, max(column - 2, 0) : column + 2] = True
     np.testing.assert_array_equal(shown == 1, seen)
+    plt.close(film.figure)
+
+
+@pytest.mark.parametrize("names", [None, ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", *"abc")])
+def test_names_in_a_film_do_not_overlap(rng, names):
+    images = rng.integers(0, 256, (4, 12, 12, 1), dtype=np.uint8)
+    model = ramnp.model.RecurrentAttentionModel(CONFIG, (12, 12, 1), 10, NUMPY)
+    film = Film(model, images, np.arange(4), names, 0)
+    film.draw(0)
+    boxes = [label.get_window_extent() for label in film.axes[2, 0].get_xticklabels()]
+    assert not any(left.overlaps(right) for left, right in itertools.pairwise(boxes))
+    assert min(box.y0 for box in boxes) >= 0
     plt.close(film.figure)
 
 
