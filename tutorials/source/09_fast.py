@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import ramnp
 from ramnp import data
 from ramnp.backend import NUMPY, get_backend
 from ramnp.config import Config
@@ -178,9 +179,10 @@ for _ in range(2 if SHORT else 30):
     step()
 profile.disable()
 
+package = Path(ramnp.__file__).parent
 own = {}  # seconds in each function itself, without those that it calls
 for (path, _, name), (_, _, in_itself, *_) in pstats.Stats(profile).stats.items():
-    where = f"{Path(path).stem}.{name}" if "ramnp" in Path(path).parts else "everything else"
+    where = f"{Path(path).stem}.{name}" if Path(path).is_relative_to(package) else "everything else"
     own[where] = own.get(where, 0) + in_itself
 total = sum(own.values())
 largest = sorted(own, key=own.get)[-12:]
@@ -383,34 +385,31 @@ check_answer(
 # ## 4. The rest: moving memory
 #
 # Adding two arrays is one operation for every three numbers that travel between memory and processor. Here it is done
-# for arrays of many sizes, into an array that exists, `np.add(x, y, out=z)`, and into a new one, `x + y`:
+# for arrays of many sizes:
 
 # %%
 _, axes = plt.subplots()
 sizes = np.logspace(2, 5 if SHORT else 7, 6 if SHORT else 16).astype(int)
 for backend, color in zip(backends, (figures.BLUE, figures.RED), strict=False):
-    kept, fresh = [], []
+    rates = []
     for size in sizes:
         x, y, z = (backend.asarray(np.ones(size, np.float32)) for _ in range(3))
         calls = int(max(1, min(500, 1e6 // size)))
 
-        def reused(x=x, y=y, z=z, calls=calls, xp=backend.xp):
+        def add(x=x, y=y, z=z, calls=calls, xp=backend.xp):
             for _ in range(calls):
                 xp.add(x, y, out=z)
-
-        def new(x=x, y=y, calls=calls):
-            for _ in range(calls):
-                x + y
 
         def done(z=z, backend=backend):
             backend.to_host(z[:1])
 
-        moved = calls * 3 * z.nbytes / 1e9  # two arrays are read, one is written
-        kept.append(moved / seconds(reused, done))
-        fresh.append(moved / seconds(new, done))
-    axes.semilogx(4e-3 * sizes, kept, color=color, label=f"{backend.name}: into z")
-    axes.semilogx(4e-3 * sizes, fresh, ls=":", color=color, label=f"{backend.name}: into a new array")
-axes.set(xlabel="size of an array (kB)", ylabel="memory moved (GB / s)", title="adding two arrays", ylim=(0, None))
+        rates.append(calls * 3 * z.nbytes / 1e9 / seconds(add, done))  # two arrays are read, one is written
+    axes.semilogx(4e-3 * sizes, rates, "o-", color=color, label=backend.name)
+if len(backends) > 1:
+    axes.set_yscale("log")
+else:
+    axes.set_ylim(0, None)
+axes.set(xlabel="size of an array (kB)", ylabel="memory moved (GB / s)", title="adding two arrays into a third")
 _ = axes.legend()
 
 # %% [markdown]
@@ -418,8 +417,9 @@ _ = axes.legend()
 #   rows.
 # - **In the middle** all three arrays fit into the processor's caches, and all goes well.
 # - **On the right** they come from main memory, which is several times slower, and the processor waits.
-# - **A new array** has to come from somewhere. If one of that size was just freed, it costs next to nothing. If not, the
-#   operating system is asked for it, and clears every page of it first.
+#
+# Every array that is made on the way is written and read once more, and it has to come from somewhere: now and then the
+# operating system is asked for it, and clears every page of it first.
 #
 # So a training step should make no large arrays at all. In `ramnp` they are made once: `model.storage`, which `forward`
 # fills through `out=...`. The optimizer is the purest case, since it does nothing but walk over memory. SGD with
