@@ -415,7 +415,8 @@ _ = axes.legend()
 # %% [markdown]
 # - **On the left** it takes longer to *call* NumPy than to add. Many small arrays are expensive, and so are Python loops over
 #   rows.
-# - **In the middle** all three arrays fit into the processor's caches, and all goes well.
+# - **In the middle** all three arrays fit into the processor's caches, and all goes well. (The jumps come from where in
+#   memory the arrays happen to begin.)
 # - **On the right** they come from main memory, which is several times slower, and the processor waits.
 #
 # Every array that is made on the way is written and read once more, and it has to come from somewhere: now and then the
