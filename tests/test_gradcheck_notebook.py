@@ -108,6 +108,14 @@ def test_integers_will_do_where_integers_are_expected():
         check_output(lambda x: x.astype(int), X, expected=[1.0, 2.0, 3.0])
 
 
+def test_a_requirement_within_a_checked_function_speaks_for_itself():
+    def picky(x):
+        require(x is None, "x is not kept")
+
+    with pytest.raises(CheckFailedError, match=r"^x is not kept$"):
+        check_output(picky, X, expected=X)
+
+
 def test_the_tolerance_of_an_output():
     check_output(lambda x: x + 1e-3, X, expected=X, tolerance=1e-2)
     with pytest.raises(CheckFailedError):

@@ -1,5 +1,6 @@
 """What the notebooks share: a reader's parts at work in the model, short trainings, films and drawings."""
 
+import itertools
 import re
 
 import matplotlib.pyplot as plt
@@ -220,6 +221,17 @@ def test_a_film_follows_a_path_that_is_given(rng, first_location):
     model = ramnp.model.RecurrentAttentionModel(config, (12, 12, 1), 10, NUMPY)
     film = Film(model, images, np.array([3, 4]), None, 0, path)
     np.testing.assert_array_equal(film.locations, path.astype(np.float32))
+
+
+@pytest.mark.parametrize("names", [None, ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", *"abc")])
+def test_names_in_a_film_do_not_overlap(rng, names):
+    images = rng.integers(0, 256, (4, 12, 12, 1), dtype=np.uint8)
+    model = ramnp.model.RecurrentAttentionModel(CONFIG, (12, 12, 1), 10, NUMPY)
+    film = Film(model, images, np.arange(4), names, 0)
+    film.draw(0)
+    boxes = [label.get_window_extent() for label in film.axes[2, 0].get_xticklabels()]
+    assert not any(left.overlaps(right) for left, right in itertools.pairwise(boxes))
+    assert min(box.y0 for box in boxes) >= 0
     plt.close(film.figure)
 
 

@@ -87,6 +87,8 @@ def check_output(
     try:
         with np.errstate(all="ignore"):
             value = function(*arguments)
+    except CheckFailedError:  # of a check within a check
+        raise
     except Exception as error:
         raise CheckFailedError(f"{name}: {blame(error, {code_file(function)})}") from None
     require(unchanged(kept, arguments), f"{name} overwrites its arguments: put back, or copy, what you change")

@@ -82,6 +82,9 @@ class Film:
             3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
             gridspec_kw={"left": 0.06, "right": 0.99, "bottom": 0.06, "top": 0.88, "hspace": 0.3},
         )  # fmt: skip
+        self.crowded = sum(map(len, self.names)) > 25  # letters: then names stand upright
+        bottom = 0.17 if self.crowded else 0.06
+        self.figure.subplots_adjust(left=0.06, right=0.99, bottom=bottom, top=0.88, hspace=0.3)
 
     def draw(self, t: int) -> None:
         """Show glimpse t."""
@@ -129,7 +132,7 @@ class Film:
         axes.bar(range(len(self.names)), self.p[t, column], color=colors)
         axes.axhline(1 / len(self.names), color=INK, lw=0.6, ls=":")
         axes.set(ylim=(0, 1), yticks=(0, 1))
-        axes.set_xticks(range(len(self.names)), self.names, fontsize=7)
+        axes.set_xticks(range(len(self.names)), self.names, fontsize=7, rotation=90 if self.crowded else 0)
         axes.grid(False)
         if column == 0:
             axes.set_ylabel("p(class)", fontsize=8)
