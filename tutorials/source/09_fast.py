@@ -2,7 +2,7 @@
 # # 09 Fast
 #
 # **What you will build:** a stopwatch that can be trusted, and with it an answer to *where does the time of a training
-# step go, and how much of it is necessary?* Then you save memory traffic, share a batch among threads, and write code
+# step go, and how much of it is necessary?* Then you save memory traffic, share a batch among cores, and write code
 # that runs on a GPU unchanged, and never makes it wait.
 #
 # *About 45 minutes. You need 05 and 07. Times below are those of your machine: if it does other things meanwhile, they
@@ -538,7 +538,7 @@ with using(SGD):
 print("largest difference of the losses:", np.abs(yours.losses["action"] - theirs.losses["action"]).max())
 
 # %% [markdown]
-# ## 5. Threads
+# ## 5. Several cores
 #
 # So far one core did all the work. There are two ways to use the others:
 #
@@ -614,12 +614,14 @@ require([rows for rows in seen if rows != "alone"].count(8) == 0, "right, but it
 require("alone" not in seen, "right, but one share waits for the other: hand all to ThreadPoolExecutor(workers).map")
 
 # %% [markdown]
-# In `ramnp` it is the same: `--workers 2` gives each thread a replica of the model, with the same weights and gradients
-# of its own (`Trainer.share`). Both ways, timed:
+# In `ramnp` it is the same, but for one thing: `--workers 2` starts processes, not threads (`ramnp/workers.py`). A thread
+# that comes back from NumPy needs Python again, and waits while another one has it. In your exercise that is nothing;
+# in a training step, of some hundred short calls, it is a good part of what the second thread gains. Every process has a
+# Python of its own. The weights lie in memory that all of them see, and so do the gradients of each. Both ways, timed:
 
 # %%
-cores = min(os.cpu_count(), 16)
-ways = {"one thread": (1, 1)}
+cores = min(os.cpu_count(), 4)
+ways = {"one core": (1, 1)}
 if cores > 1:
     ways |= {f"{cores} inside each product": (1, cores), f"{cores} share the batch": (cores, 1)}
 
@@ -632,7 +634,7 @@ for way, (workers, inside) in ways.items():
 _, axes = plt.subplots(figsize=(6.5, 0.8 + 0.5 * len(ways)))
 axes.barh(list(per_step)[::-1], [1000 * each for each in per_step.values()][::-1], color=figures.BLUE)
 axes.grid(axis="y")
-_ = axes.set(xlabel="time of a training step (ms)", title="threads")
+_ = axes.set(xlabel="time of a training step (ms)", title="several cores")
 
 # %% [markdown]
 # Two cores are at best twice as fast as one, and less if something else runs on them. On a busy machine the threads inside
@@ -773,7 +775,7 @@ _ = axes.legend(loc="lower right")
 # - Time code so that the number means something: warm up, wait, repeat, take the median.
 # - Profile before you improve; count operations; compare with the floor; use Amdahl's law to see what is worth it.
 # - Write updates that make no new arrays, and say why that is faster.
-# - Share a batch among threads, and put the gradients together.
+# - Share a batch among several cores, and put the gradients together.
 # - Write code for NumPy and CuPy at once that never makes a GPU wait.
 #
 # **Next:** [10](10_further.ipynb), other cores, convolutions, colours, and your own images.
