@@ -83,7 +83,7 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
     else:
         training.resume()
         print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
-    # One thread a product where the batch is shared already: threads of both kinds would wait for each other.
+    # One thread a product where processes share the batch already: with more, they would wait for each other.
     with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
         training.fit()
         training.finish()
@@ -181,7 +181,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="threads that share each batch (the cores, up to 4)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that share each batch (the cores, up to 4)")
     parser.add_argument(
         "--report", type=Path, nargs="?", const=REPORT, metavar="FILE.md",
         help=f"write the tables and plots of all results; trains nothing ({REPORT})",

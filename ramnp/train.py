@@ -421,7 +421,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
 
 
 def default_workers(config: Config) -> int:
-    """Threads for a run that does not say how many: a core each, up to 4, as far as they share a batch evenly."""
+    """Processes for a run that does not say how many: a core each, up to 4, as far as they share a batch evenly."""
     return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
@@ -564,7 +564,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         training.start()
     try:
-        # One thread a product where the batch is shared already: threads of both kinds would wait for each other.
+        # One thread a product where processes share the batch already: with more, they would wait for each other.
         with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
             training.fit()
             training.finish()
