@@ -12,7 +12,7 @@ from ramnp.gradcheck.mistakes import CORES, ELEMENTWISE, Problem, forward
 RNN_SHAPES = [{"T": 3, "B": 5, "G": 4, "N": 6}, {"T": 1, "B": 2, "G": 3, "N": 4}, {"T": 4, "B": 1, "G": 2, "N": 3}]
 SHAPES: dict[str, list[dict[str, int]]] = {
     "Linear": [{"B": 5, "in": 4, "out": 3}, {"B": 1, "in": 3, "out": 4}, {"B": 7, "in": 3, "out": 3}],
-    **{part: [{"B": 5, "in": 4}, {"B": 1, "in": 3}] for part in ELEMENTWISE},
+    **{part: [{"B": 5, "in": 4}, {"B": 1, "in": 3}] for part in sorted(ELEMENTWISE)},
     "CrossEntropy": [{"B": 5, "A": 4}, {"B": 1, "A": 3}, {"B": 4, "A": 4}],
     "RNN": RNN_SHAPES,
     "TanhRNN": RNN_SHAPES,
