@@ -159,7 +159,9 @@ def test_gzip_of_arbitrary_bytes_is_the_content_or_a_data_error(tmp_path, conten
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip at all", b"", gzip.compress(b"other"), gzip.compress(b"right and more")]
+    "content",
+    [b"not gzip at all", b"", gzip.compress(b"other"), gzip.compress(b"right and more")],
+    ids=["not gzip", "empty", "another", "more"],  # the files themselves hold the time
 )
 def test_gzip_with_another_content_is_refused(tmp_path, content):
     (tmp_path / "a.gz").write_bytes(content)
