@@ -87,19 +87,23 @@ class Classifier(Part):
 
         Args:
             images: (n, H, W, C) on the host, uint8 or floats in [0, 1].
-            rollouts: M. Of one, every location is the policy's mean; of more, sampled, probabilities are averaged.
+            rollouts: M. Of one, every chosen location is the policy's mean; of more, sampled ones, probabilities are
+                averaged.
             seed: of first locations and samples.
-            batch_size: images at a time.
-            workers: threads that share the batches on the CPU.
+            batch_size: images at a time; another one gives them other first locations and samples.
+            workers: threads that share the batches on the CPU. (Other than in training, they rarely meet.)
 
         Raises:
-            UsageError: the images are not of the shape or the type that the model is for.
+            UsageError: the images are not of the shape or the type that the model is for, or a number is below 1.
         """
         if images.shape[1:] != self.image_shape:
             height, width, channels = self.image_shape
             raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
+        for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
         p = np.empty((len(images), self.classes), dtype=self.dtype)
         starts = range(0, len(images), batch_size)
 

@@ -75,7 +75,6 @@ class Trainer:
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
         self.config, self.backend, self.xp = config, backend, backend.xp
         self.model = build(config, image_shape, classes, backend, config.seed)
-        self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
         self.rollouts = self.model.rollouts(config.rollouts)
         self.workers = config.workers if backend.xp is np else 1
         if config.batch_size % self.workers:
@@ -88,6 +87,7 @@ class Trainer:
             values = np.frombuffer(self.memory, dtype=self.model.dtype)
             values[...] = parameters.values
             parameters.use(self.model, values, parameters.gradients)
+        self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
         self.spans = self.model.parameters.spans()
         self.reset()
 
@@ -98,8 +98,15 @@ class Trainer:
 
     @quiet_overflow
     def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
-        """Forward, backward, update: one batch, and nothing brought to the host."""
+        """Forward, backward, update: one batch, and nothing brought to the host.
+
+        Raises:
+            UsageError: the batch is not of `batch_size` images.
+            BackendError: a worker process has failed.
+        """
         config, parameters = self.config, self.model.parameters
+        if len(labels) != config.batch_size:
+            raise UsageError(f"a step takes {config.batch_size} images, got {len(labels)}")
         first, *rest = self.split(canvas, labels, randomness)
         if not self.others:
             self.others = [Worker(self.model, config, self.memory, share) for share in rest]

@@ -9,7 +9,8 @@ threads that waiting took longer than the second thread saved.
 import multiprocessing
 import signal
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from ramnp.backend import NUMPY, Array
 from ramnp.classifier import Classifier
 from ramnp.config import Config
-from ramnp.errors import BackendError
+from ramnp.errors import BackendError, UsageError, first_line
 from ramnp.models import build
 from ramnp.sensor import Canvas
 
@@ -68,39 +69,53 @@ class Worker:
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
-        self.busy = False
+        self.told = self.heard = 0  # steps
         weakref.finalize(self, dismiss, self.pipe, self.process)
 
     def start(self, share: tuple[Canvas, Array, Array]) -> None:
         """Hand it a share. It works until `finish`.
 
         Raises:
-            BackendError: the process is gone.
+            BackendError: the process has failed.
+            UsageError: the share is not like the first one.
         """
-        if self.busy:  # the last step was interrupted
+        while self.heard < self.told:  # the last step was interrupted, wherever that was
             self.finish()
         canvas, labels, randomness = share
-        for name, array in (("pixels", canvas.pixels), ("labels", labels), ("randomness", randomness)):
-            self.arrays[name][...] = array
-        self.tell(lambda: self.pipe.send(None))
-        self.busy = True
+        given = {"pixels": canvas.pixels, "labels": labels, "randomness": randomness}
+        for name, array in given.items():
+            room = self.arrays[name]
+            if array.shape != room.shape or array.dtype != room.dtype:
+                raise UsageError(
+                    f"a trainer keeps to the {name} of its first step, {room.dtype} {room.shape} for each worker: "
+                    f"got {array.dtype} {array.shape}"
+                )
+            room[...] = array
+        self.told += 1
+        self.exchange(lambda: self.pipe.send(self.told))
 
     def finish(self) -> tuple[Array, Array]:
         """Wait for it; its gradients, and its losses.
 
         Raises:
-            BackendError: the process is gone.
+            BackendError: the process has failed.
         """
-        self.tell(self.pipe.recv)
-        self.busy = False
+        while self.heard < self.told:
+            answer = self.exchange(self.pipe.recv)
+            if isinstance(answer, str):
+                raise BackendError(f"a worker process failed ({answer}): try again with --workers 1")
+            self.heard = answer
         return self.arrays["gradients"], self.arrays["losses"]
 
-    def tell(self, exchange: Any) -> None:
+    def exchange(self, act: Callable[[], Any]) -> Any:
         """Send to the process, or receive from it."""
         try:
-            exchange()
+            return act()
         except (EOFError, OSError) as error:
-            raise BackendError("a worker process has ended (was memory short?): try again with --workers 1") from error
+            advice = "try again with --workers 1"
+            if not self.heard:
+                advice += ', or, in a script of your own, train below `if __name__ == "__main__":`'
+            raise BackendError(f"a worker process has ended: {advice}") from error
 
 
 def serve(
@@ -113,7 +128,7 @@ def serve(
     layout: Layout,
     margin: int,
 ) -> None:
-    """Be a worker, until the other end of the pipe is closed."""
+    """Be a worker, until the other end of the pipe is closed. It knows what importing ramnp gives, and nothing else."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's affair
     threadpool_limits(1, user_api="blas")
     arrays = arrays_in(memory, layout)
@@ -121,13 +136,14 @@ def serve(
     model.parameters.use(model, np.frombuffer(values, dtype=model.dtype), arrays["gradients"])
     storage = model.storage(arrays["randomness"].shape[1])
     share = Canvas(arrays["pixels"], margin), arrays["labels"], arrays["randomness"]
-    try:
+    with suppress(EOFError, OSError):
         while True:
-            pipe.recv()
-            arrays["losses"][...] = work(model, config, share, storage)
-            pipe.send(None)
-    except (EOFError, OSError):
-        return
+            answer = pipe.recv()  # the number of the step, which is sent back
+            try:
+                arrays["losses"][...] = work(model, config, share, storage)
+            except Exception as error:
+                answer = first_line(error)
+            pipe.send(answer)
 
 
 def dismiss(pipe: Connection, process: Any) -> None:

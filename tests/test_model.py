@@ -360,6 +360,8 @@ def test_predictions_need_images_of_the_model(rng):
     for wrong, words in ((images[0], r"\(n, 9, 7, 1\), got \(9, 7, 1\)"), (images.astype(int), "uint8, or floats")):
         with pytest.raises(UsageError, match=words):
             model.predict(wrong)
+    with pytest.raises(UsageError, match="rollouts must be at least 1"):
+        model.predict(images, rollouts=0)
 
 
 def test_initial_weights_depend_on_the_seed_alone(backend):

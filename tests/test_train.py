@@ -90,3 +90,22 @@ def test_workers_end_with_their_trainer():
 def test_workers_must_share_the_batch_evenly():
     with pytest.raises(UsageError, match="--workers 5"):
         trained(5)
+
+
+def test_a_batch_unlike_the_first_is_refused():
+    trainer, rng = trained(2), np.random.default_rng(1)
+    randomness = trainer.model.draw(rng, 12)
+    images, labels = rng.random((12, 20, 20, 1)), rng.integers(0, 5, 12)
+    with pytest.raises(UsageError, match="keeps to the pixels of its first step, uint8"):
+        trainer.step(trainer.model.canvas(images), labels, randomness, 1e-2)
+    with pytest.raises(UsageError, match="takes 12 images, got 11"):
+        trainer.step(trainer.model.canvas(images[:11]), labels[:11], randomness[:, :11], 1e-2)
+
+
+def test_a_worker_that_fails_says_why():
+    trainer, rng = trained(2), np.random.default_rng(1)
+    canvas = trainer.model.canvas(rng.integers(0, 256, (12, 20, 20, 1), dtype=np.uint8))
+    randomness = trainer.model.draw(rng, 12)
+    randomness[0, 6:] = 1e9  # far outside the image, in the second share alone
+    with pytest.raises(BackendError, match=r"a worker process failed .*index"):
+        trainer.step(canvas, rng.integers(0, 5, 12), randomness, 1e-2)

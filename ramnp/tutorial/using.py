@@ -19,7 +19,7 @@ def using(*mine: Any) -> Iterator[None]:
 
     A function takes the place of ramnp's wherever that is called. Of a class, its methods do, so that subclasses have
     them, too; the arrays (`self.W`, `self.dW`) are ramnp's. Both may lack the arguments `out`, `xp` and
-    `input_gradient`.
+    `input_gradient`. Worker processes do not see it: train with `workers=1`, the default of `Config`.
 
     Raises:
         NameError: ramnp has nothing of that name.

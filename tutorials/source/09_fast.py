@@ -13,7 +13,6 @@
 # %pip install "ramnp[cuda12] @ git+REPOSITORY"
 import cProfile
 import functools
-import os
 import pstats
 import threading
 import time
@@ -31,7 +30,7 @@ from ramnp import data
 from ramnp.backend import NUMPY, get_backend
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.train import Trainer
+from ramnp.train import Trainer, count_cores
 from ramnp.tutorial import SHORT, figures
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
@@ -39,7 +38,7 @@ from ramnp.tutorial.using import using
 figures.use_style()
 threadpool_limits(1, user_api="blas")  # but for section 5, one processor core does all the work
 backends = [NUMPY] if get_backend("auto") is NUMPY else [NUMPY, get_backend("auto")]
-print("processor cores:", os.cpu_count(), "  GPU:", backends[-1].device or "none: the course goes on without")
+print("processor cores:", count_cores(), "  GPU:", backends[-1].device or "none: the course goes on without")
 
 # %% [markdown]
 # ## 1. A stopwatch
@@ -545,10 +544,10 @@ print("largest difference of the losses:", np.abs(yours.losses["action"] - their
 # 1. **Inside each product.** The matrix library (BLAS) cuts every product into pieces. It needs no change of the code. But a
 #    product of a few hundred rows takes a fraction of a millisecond: cutting it up and waiting for the slowest piece costs a good
 #    part of it, and everything between the products still runs on one core.
-# 2. **Share the batch.** Each thread takes some of the images, and goes through forward and backward alone. Threads meet
+# 2. **Share the batch.** Each worker takes some of the images, and goes through forward and backward alone. Workers meet
 #    once a step, to put their gradients together.
 #
-# Python's threads run one at a time, but NumPy lets go of Python while it computes, so here they do help. The second way
+# A worker can be a thread: Python's run one at a time, but NumPy lets go of Python while it computes. The second way
 # needs a line of mathematics: what is the gradient of the whole batch, given those of its shares?
 #
 # ### Exercise 9.5: share a batch
@@ -617,13 +616,13 @@ require("alone" not in seen, "right, but one share waits for the other: hand all
 # In `ramnp` it is the same, but for one thing: `--workers 2` starts processes, not threads (`ramnp/workers.py`). A thread
 # that comes back from NumPy needs Python again, and waits while another one has it. In your exercise that is nothing;
 # in a training step, of some hundred short calls, it is a good part of what the second thread gains. Every process has a
-# Python of its own. The weights lie in memory that all of them see, and so do the gradients of each. Both ways, timed:
+# Python of its own. The weights lie in memory that all of them see, and so do the gradients of each. The two ways of the list above, the second with processes, timed:
 
 # %%
-cores = min(os.cpu_count(), 4)
+cores = min(count_cores(), 4)
 ways = {"one core": (1, 1)}
 if cores > 1:
-    ways |= {f"{cores} inside each product": (1, cores), f"{cores} share the batch": (cores, 1)}
+    ways |= {f"{cores} inside each product": (1, cores), f"{cores} processes share the batch": (cores, 1)}
 
 per_step = {}
 for way, (workers, inside) in ways.items():
