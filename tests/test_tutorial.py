@@ -221,6 +221,7 @@ def test_a_film_follows_a_path_that_is_given(rng, first_location):
     model = ramnp.model.RecurrentAttentionModel(config, (12, 12, 1), 10, NUMPY)
     film = Film(model, images, np.array([3, 4]), None, 0, path)
     np.testing.assert_array_equal(film.locations, path.astype(np.float32))
+    plt.close(film.figure)
 
 
 @pytest.mark.parametrize("names", [None, ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", *"abc")])

@@ -78,13 +78,12 @@ class Film:
         self.locations, self.rho = host(rollout.locations), host(rollout.rho)
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
         self.p = np.stack([np.exp(host(log_softmax(model.action.forward(h)[0], model.xp))) for h in rollout.h])
-        self.figure, self.axes = plt.subplots(
-            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
-            gridspec_kw={"left": 0.06, "right": 0.99, "bottom": 0.06, "top": 0.88, "hspace": 0.3},
-        )  # fmt: skip
         self.crowded = sum(map(len, self.names)) > 25  # letters: then names stand upright
         bottom = 0.17 if self.crowded else 0.06
-        self.figure.subplots_adjust(left=0.06, right=0.99, bottom=bottom, top=0.88, hspace=0.3)
+        self.figure, self.axes = plt.subplots(
+            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
+            gridspec_kw={"left": 0.06, "right": 0.99, "bottom": bottom, "top": 0.88, "hspace": 0.3},
+        )  # fmt: skip
 
     def draw(self, t: int) -> None:
         """Show glimpse t."""

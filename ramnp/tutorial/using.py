@@ -17,9 +17,10 @@ CONVENIENCES = ("out", "xp", "input_gradient")
 def using(*mine: Any) -> Iterator[None]:
     """Within it, ramnp computes with these functions and classes in place of its own of the same names.
 
-    A function takes the place of ramnp's wherever that is called. Of a class, its methods do, so that subclasses have
-    them, too; the arrays (`self.W`, `self.dW`) are ramnp's. Both may lack the arguments `out`, `xp` and
-    `input_gradient`. Worker processes do not see it: train with `workers=1`, the default of `Config`.
+    A function takes the place of ramnp's wherever that is called. Of a class, its methods do, in place of ramnp's own
+    or inherited ones, so that subclasses have them, too; the arrays (`self.W`, `self.dW`) are ramnp's. Both may lack
+    the arguments `out`, `xp` and `input_gradient`. Worker processes do not see it: train with `workers=1`, the default
+    of `Config`.
 
     Raises:
         NameError: ramnp has nothing of that name.
@@ -45,8 +46,8 @@ def replacements(mine: Any) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         raise NameError(f"ramnp has no {name} that yours could stand in for")
     if inspect.isclass(mine):
         for method, function in vars(mine).items():
-            if inspect.isfunction(function) and method in vars(original) and method != "__init__":
-                yield original, method, adapted(function, vars(original)[method])
+            if inspect.isfunction(function) and hasattr(original, method) and not method.startswith("__"):
+                yield original, method, adapted(function, getattr(original, method))
         return
     value = adapted(mine, original)
     for module in modules:
