@@ -62,7 +62,7 @@ def test_the_last_errors_of_its_policy_are_those_of_evaluate(changes):
     errors = analyse(model, source, rollouts=3)["errors"]["policy"]
     expected = evaluate.evaluate(model, source, rollouts=3)
     assert (errors["one"][-1], errors["averaged"][-1]) == (expected["deterministic"], expected["averaged"])
-    assert expected["deterministic"] != expected["averaged"] or "policy" in changes
+    assert changes or expected["deterministic"] != expected["averaged"]
 
 
 def test_the_error_after_t_glimpses_is_that_of_a_model_that_takes_no_more(model, source):

@@ -789,7 +789,18 @@ def test_a_full_disk_ends_with_4_and_the_run_can_go_on_later(command, trained, t
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell with ulimit")
 def test_a_file_the_system_refuses_to_write_ends_with_4(tmp_path):
     """A limit on file sizes is met in the middle of a checkpoint, as a full disk would be."""
-    argv = [sys.executable, "-m", "ramnp.train", *SMALL, "--limit-batches", "1", "--out", str(tmp_path / "run")]
+    argv = [
+        sys.executable,
+        "-m",
+        "ramnp.train",
+        *SMALL,
+        "--limit-batches",
+        "1",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "run"),
+    ]  # several workers share a file, in memory, which the limit would meet first
     process = subprocess.run(
         ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *argv],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
