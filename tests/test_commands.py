@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from interrupting import interrupt_after
 
 from ramnp import checkpoint, cli, errors, evaluate, train, visualize
 from ramnp.backend import NUMPY
@@ -339,19 +340,6 @@ def test_two_epochs_are_one_epoch_and_one_resumed(trained, tmp_path, options):
     trained("--resume", tmp_path / "parts", "--epochs", 2)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
     assert json.loads((tmp_path / "parts" / "result.json").read_text())["epochs"] == 2
-
-
-def interrupt_after(monkeypatch, steps):
-    """Ctrl-C in the middle of the training step after so many."""
-    taken, step = [], train.Trainer.step
-
-    def counted(self, *arguments):
-        step(self, *arguments)
-        taken.append(1)
-        if len(taken) == steps:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(train.Trainer, "step", counted)
 
 
 @pytest.mark.parametrize("steps", [1, 5, 8])  # of 5 an epoch

@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from interrupting import interrupt_after
 from test_presets import tiny
 
 from ramnp import cli, presets, reproduce, train, visualize
@@ -89,19 +90,6 @@ def test_a_finished_result_is_skipped(command, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     assert "averaged test error" in out
     assert (tmp_path / "results/mnist-2-seed0.json").read_bytes() == before
-
-
-def interrupt_after(monkeypatch, steps):
-    """Ctrl-C after so many training steps."""
-    taken, step = [], train.Trainer.step
-
-    def counted(self, *arguments):
-        step(self, *arguments)
-        taken.append(1)
-        if len(taken) == steps:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(train.Trainer, "step", counted)
 
 
 @pytest.mark.parametrize("steps", [1, 3])  # of 2 an epoch

@@ -1,0 +1,16 @@
+"""Ctrl-C, as the tests of the commands press it."""
+
+from ramnp import train
+
+
+def interrupt_after(monkeypatch, steps):
+    """Ctrl-C in the middle of the training step after so many."""
+    taken, step = [], train.Trainer.step
+
+    def counted(self, *arguments):
+        step(self, *arguments)
+        taken.append(1)
+        if len(taken) == steps:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Trainer, "step", counted)
