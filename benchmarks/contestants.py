@@ -23,7 +23,6 @@ from ramnp.train import Trainer
 
 CLASSES = 10
 LR = 1e-5  # small, so that what is timed does not depend on how far the training has come
-BATCH_BYTES = 2**29  # that the batches may take together
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,9 @@ class Task:
         return images, rng.integers(0, CLASSES, len(images))
 
     def batches(self, model: Classifier) -> list[tuple[Canvas, Array]]:
-        """Up to four batches in different memory, so that no cache holds what a training would have to fetch."""
+        """Two batches in different memory, as a training makes them in turn."""
         images, labels = self.images()
-        count = min(4, max(1, BATCH_BYTES // images.nbytes))
-        return [(model.canvas(images), model.backend.asarray(labels)) for _ in range(count)]
+        return [(model.canvas(images), model.backend.asarray(labels)) for _ in range(2)]
 
 
 class Ramnp:
@@ -68,7 +66,14 @@ class Ramnp:
     def __init__(self, task: Task) -> None:
         threadpool_limits(1 if task.config.workers > 1 else None, user_api="blas")
         self.trainer = task.trainer()
-        self.batches = itertools.cycle(task.batches(self.trainer.model))
+        batches = task.batches(self.trainer.model)
+        shown = batches[0][0].pixels
+        rooms = self.trainer.make_rooms(shown.shape, shown.dtype)
+        if rooms is not None:  # where a training makes its batches
+            for room in rooms:
+                room[...] = shown
+            batches = [(Canvas(room, self.trainer.model.margin), batches[0][1]) for room in rooms]
+        self.batches = itertools.cycle(batches)
         self.rng = np.random.default_rng(0)
 
     def step(self) -> None:

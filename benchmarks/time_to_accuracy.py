@@ -105,7 +105,7 @@ class Race:
         order = np.random.default_rng([config.seed, ORDER, epoch])
         locations = np.random.default_rng([config.seed, LOCATIONS, epoch])
         steps = len(self.train) // config.batch_size
-        for step, (canvas, labels) in enumerate(self.train.batches(config.batch_size, order)):
+        for step, (canvas, labels) in enumerate(trainer.batches(self.train, order)):
             if step == self.limit_batches:
                 break
             lr = learning_rate(config, (epoch - 1) * steps + step, steps)

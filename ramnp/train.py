@@ -42,14 +42,14 @@ from ramnp.backend import Array, Backend, get_backend
 from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
 from ramnp.config import Config, flag, idle
-from ramnp.data.source import SPLITS, DataSet
+from ramnp.data.source import SPLITS, DataSet, Source
 from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
 from ramnp.evaluate import evaluate
 from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
 from ramnp.presets import changes, listing, title
 from ramnp.sensor import Canvas
-from ramnp.workers import SPAWN, Worker, quiet_overflow, work
+from ramnp.workers import SPAWN, Rooms, Worker, quiet_overflow, work
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
 VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
@@ -81,6 +81,7 @@ class Trainer:
             raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
         self.storage = self.model.storage(config.batch_size // self.workers * self.rollouts)
         self.others: list[Worker] = []  # beside this process; they are started by the first step
+        self.rooms: Rooms | None = None
         if self.workers > 1:
             parameters = self.model.parameters
             self.memory = SPAWN.RawArray("b", parameters.values.nbytes)
@@ -107,11 +108,9 @@ class Trainer:
         config, parameters = self.config, self.model.parameters
         if len(labels) != config.batch_size:
             raise UsageError(f"a step takes {config.batch_size} images, got {len(labels)}")
-        first, *rest = self.split(canvas, labels, randomness)
-        if not self.others:
-            self.others = [Worker(self.model, config, self.memory, share) for share in rest]
-        for worker, share in zip(self.others, rest, strict=True):
-            worker.start(share)
+        first, *rest = (self.share(images, canvas, labels, randomness) for images in self.shares)
+        if rest:
+            self.start(canvas, rest)
         losses = work(self.model, config, first, self.storage).astype(np.float64)
         for worker in self.others:
             gradients, its_losses = worker.finish()
@@ -128,14 +127,42 @@ class Trainer:
         self.totals += self.xp.concatenate([losses, norms])
         self.steps += 1
 
-    def split(self, canvas: Canvas, labels: Array, randomness: Array) -> Iterator[tuple[Canvas, Array, Array]]:
-        """The workers' shares of a batch of B images, and of the randomness (T, M B, 2) of their M rollouts."""
-        images = len(labels) // self.workers
+    def start(self, canvas: Canvas, rest: list[tuple[Canvas, Array, Array]]) -> None:
+        """Have the other workers begin with their shares of a batch."""
+        self.make_rooms(canvas.pixels.shape, canvas.pixels.dtype)
+        room = self.rooms.find(canvas.pixels)
+        if not self.others:
+            self.others = [
+                Worker(self.model, self.config, self.memory, self.rooms, images, share)
+                for images, share in zip(self.shares[1:], rest, strict=True)
+            ]
+        for worker, (_, labels, randomness) in zip(self.others, rest, strict=True):
+            worker.start(room, labels, randomness)
+
+    def make_rooms(self, shape: tuple[int, ...], dtype: Any) -> list[Array] | None:
+        """Where batches can be made in turn, so that nothing is copied for the workers; None: one worker needs none."""
+        if self.workers == 1:
+            return None
+        if self.rooms is None:
+            self.rooms = Rooms(shape, dtype)
+        return self.rooms.pixels
+
+    def batches(self, source: Source, rng: np.random.Generator) -> Iterator[tuple[Canvas, Array]]:
+        """An epoch of batches for `step`, in random order. Each stays until the next is asked for."""
+        size = self.config.batch_size
+        return source.batches(size, rng, self.make_rooms(*source.room(size)))
+
+    @property
+    def shares(self) -> list[slice]:
+        """Which images of a batch are whose: first this process', then the other workers'."""
+        images = self.config.batch_size // self.workers
+        return [slice(start, start + images) for start in range(0, self.config.batch_size, images)]
+
+    def share(self, images: slice, canvas: Canvas, labels: Array, randomness: Array) -> tuple[Canvas, Array, Array]:
+        """Some images of a batch of B, and of the randomness (T, M B, 2) that of their M rollouts."""
         by_image = randomness.reshape(len(randomness), self.rollouts, len(labels), 2)
-        for start in range(0, len(labels), images):
-            share = slice(start, start + images)
-            rows = by_image[:, :, share].reshape(len(randomness), self.rollouts * images, 2)
-            yield Canvas(canvas.pixels[share], canvas.margin), labels[share], rows
+        rows = by_image[:, :, images].reshape(len(randomness), self.rollouts * (images.stop - images.start), 2)
+        return Canvas(canvas.pixels[images], canvas.margin), labels[images], rows
 
     @property
     def nbytes(self) -> int:
@@ -343,7 +370,7 @@ class Run:
     def batches(self, epoch: int, steps: int) -> Iterator[tuple[Canvas, Array]]:
         """The batches of an epoch, in the order that its seed gives."""
         order_rng = np.random.default_rng([self.config.seed, ORDER, epoch])
-        batches = self.train.batches(self.config.batch_size, order_rng)
+        batches = self.trainer.batches(self.train, order_rng)
         return (batch for _, batch in zip(range(steps), batches, strict=False))
 
     def check_finite(self, epoch: int) -> None:

@@ -1,16 +1,17 @@
 """Worker processes: the cores of one machine share every batch.
 
-Each has a model with the same weights, which lie in memory that all share, and leaves the gradients of its share of the
-batch in memory of its own, where the trainer finds them. Processes and not threads, because a thread that returns from
-NumPy waits for Python's lock while another one holds it: a training step is some hundred short calls, and with two
-threads that waiting took longer than the second thread saved.
+Each has a model with the same weights, which lie in memory that all share, as do the pixels of the batch (`Rooms`),
+and leaves the gradients of its share of the batch in memory of its own, where the trainer finds them. Processes and
+not threads, because a thread that returns from NumPy waits for Python's lock while another one holds it: a training
+step is some hundred short calls, and with two threads that waiting took longer than the second thread saved.
 """
 
 import multiprocessing
 import signal
+import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -43,6 +44,34 @@ def work(model: Classifier, config: Config, share: tuple[Canvas, Array, Array], 
     return model.xp.stack([*(loss.terms[term] for term in model.terms), loss.reward])
 
 
+class Rooms:
+    """Two places for the pixels of a batch, which all workers see: one that is made there need not be copied for them.
+
+    While the batch in one of them is used, the next can be made in the other.
+
+    Args:
+        shape: of a batch of canvases, (B, H, W, C).
+        dtype: of its pixels.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.layout: Layout = dict.fromkeys(("0", "1"), (shape, np.dtype(dtype)))
+        self.memory = shared(self.layout)
+        self.pixels = list(arrays_in(self.memory, self.layout).values())
+
+    def find(self, pixels: Array) -> int:
+        """Number of the room where these pixels lie. If they were made elsewhere they are copied into the first.
+
+        Raises:
+            UsageError: the batch is not like the first one.
+        """
+        for number, room in enumerate(self.pixels):
+            if pixels is room:
+                return number
+        fill(self.pixels[0], pixels, "pixels")
+        return 0
+
+
 class Worker:
     """A process that takes its share of every batch.
 
@@ -50,13 +79,22 @@ class Worker:
         model: whose weights it uses; they must lie in memory from `shared`.
         config: of the training.
         values: that memory.
-        share: the first share it will get; all later ones have its shapes and types.
+        rooms: where it finds pixels.
+        images: which of a batch are its own.
+        share: their canvases, labels and randomness in the first step; all later ones have these shapes and types.
     """
 
-    def __init__(self, model: Classifier, config: Config, values: Any, share: tuple[Canvas, Array, Array]) -> None:
+    def __init__(
+        self,
+        model: Classifier,
+        config: Config,
+        values: Any,
+        rooms: Rooms,
+        images: slice,
+        share: tuple[Canvas, Array, Array],
+    ) -> None:
         canvas, labels, randomness = share
         layout: Layout = {
-            "pixels": (canvas.pixels.shape, canvas.pixels.dtype),
             "labels": (labels.shape, labels.dtype),
             "randomness": (randomness.shape, randomness.dtype),
             "gradients": (model.parameters.gradients.shape, model.dtype),
@@ -65,33 +103,27 @@ class Worker:
         memory = shared(layout)
         self.arrays = arrays_in(memory, layout)
         self.pipe, theirs = SPAWN.Pipe()
-        arguments = (theirs, config, model.image_shape, model.classes, values, memory, layout, canvas.margin)
+        seen = (rooms.memory, rooms.layout, images, canvas.margin)
+        arguments = (theirs, config, model.image_shape, model.classes, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
-        self.process.start()
+        with uninterrupted():
+            self.process.start()
         theirs.close()
         self.told = self.heard = 0  # steps
         weakref.finalize(self, dismiss, self.pipe, self.process)
 
-    def start(self, share: tuple[Canvas, Array, Array]) -> None:
-        """Hand it a share. It works until `finish`.
+    def start(self, room: int, labels: Array, randomness: Array) -> None:
+        """Hand it its share of the batch in a room. It works until `finish`.
 
         Raises:
             BackendError: the process has failed.
             UsageError: the share is not like the first one.
         """
         self.finish()  # the last step, if it was interrupted, wherever that was
-        canvas, labels, randomness = share
-        given = {"pixels": canvas.pixels, "labels": labels, "randomness": randomness}
-        for name, array in given.items():
-            room = self.arrays[name]
-            if array.shape != room.shape or array.dtype != room.dtype:
-                raise UsageError(
-                    f"a trainer keeps to the {name} of its first step, {room.dtype} {room.shape} for each worker: "
-                    f"got {array.dtype} {array.shape}"
-                )
-            room[...] = array
+        fill(self.arrays["labels"], labels, "labels")
+        fill(self.arrays["randomness"], randomness, "randomness")
         self.told += 1
-        self.exchange(lambda: self.pipe.send(self.told))
+        self.exchange(lambda: self.pipe.send((self.told, room)))
 
     def finish(self) -> tuple[Array, Array]:
         """Wait for it; its gradients, and its losses.
@@ -117,27 +149,55 @@ class Worker:
             raise BackendError(f"a worker process has ended: {advice}") from error
 
 
+def fill(room: Array, array: Array, name: str) -> None:
+    """Copy an array into shared memory that is laid out for the first of its name.
+
+    Raises:
+        UsageError: it is not like that one.
+    """
+    if array.shape != room.shape or array.dtype != room.dtype:
+        raise UsageError(
+            f"a trainer keeps to the {name} of its first step, {room.dtype} {room.shape}: "
+            f"got {array.dtype} {array.shape}"
+        )
+    room[...] = array
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C, as what is started here does for good: it is the trainer's affair, not a worker's."""
+    if threading.current_thread() is not threading.main_thread():  # no other may say so, nor gets Ctrl-C
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def serve(
     pipe: Connection,
     config: Config,
     image_shape: tuple[int, int, int],
     classes: int,
     values: Any,
-    memory: Any,
-    layout: Layout,
-    margin: int,
+    seen: tuple[Any, Layout, slice, int],
+    own: tuple[Any, Layout],
 ) -> None:
     """Be a worker, until the other end of the pipe is closed. It knows what importing ramnp gives, and nothing else."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system hands that down
     threadpool_limits(1, user_api="blas")
-    arrays = arrays_in(memory, layout)
+    memory, layout, images, margin = seen
+    rooms = [Canvas(room[images], margin) for room in arrays_in(memory, layout).values()]
+    arrays = arrays_in(*own)
     model = build(config, image_shape, classes, NUMPY)
     model.parameters.use(model, np.frombuffer(values, dtype=model.dtype), arrays["gradients"])
     storage = model.storage(arrays["randomness"].shape[1])
-    share = Canvas(arrays["pixels"], margin), arrays["labels"], arrays["randomness"]
     with suppress(EOFError, OSError):
         while True:
-            answer = pipe.recv()  # the number of the step, which is sent back
+            answer, room = pipe.recv()  # the number of the step, which is sent back
+            share = rooms[room], arrays["labels"], arrays["randomness"]
             try:
                 arrays["losses"][...] = work(model, config, share, storage)
             except Exception as error:

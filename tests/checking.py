@@ -1,4 +1,5 @@
-"""Gradient checks as the tests use them: a random weighting of the outputs makes any part a scalar function."""
+"""What several tests check: gradients, where a random weighting of the outputs makes any part a scalar function, and
+batches made in rooms."""
 
 import numpy as np
 
@@ -46,3 +47,15 @@ def wrong_gradients(part, forward, backward, inputs, rng):
     d_inputs = d_inputs if isinstance(d_inputs, tuple) else (d_inputs,)
     arrays |= {name: (x, dx) for (name, x), dx in zip(inputs.items(), d_inputs, strict=True)}
     return failures(lambda: float((forward(*inputs.values())[0] * weights).sum()), arrays)
+
+
+def fills_rooms(source, size):
+    """A source makes its batches in rooms, in turn, as it makes them elsewhere."""
+    shape, dtype = source.room(size)
+    rooms = [np.full(shape, 7, dtype) for _ in range(2)]
+    given, own = (source.batches(size, np.random.default_rng(0), places) for places in (rooms, None))
+    for number, ((canvas, labels), (expected, expected_labels)) in enumerate(zip(given, own, strict=True)):
+        assert canvas.pixels is rooms[number % 2]
+        np.testing.assert_array_equal(canvas.pixels, expected.pixels)
+        np.testing.assert_array_equal(labels, expected_labels)
+    assert number > 1

@@ -11,6 +11,7 @@ import numpy as np
 import pooch
 import pytest
 from archives import damaged
+from checking import fills_rooms
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -335,6 +336,10 @@ def test_the_order_depends_on_the_generator_alone():
     assert first == again
     assert first != other
     assert first != collect(source, 50)
+
+
+def test_batches_made_in_rooms_are_the_same_and_stay_until_the_next():
+    fills_rooms(Source(numbered(10), NUMPY, 1), 3)
 
 
 @pytest.mark.parametrize("rng", [None, np.random.default_rng(3)])

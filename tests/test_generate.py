@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import strict_cupy
+from checking import fills_rooms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -214,6 +215,10 @@ def test_a_digit_is_composed_anew_in_every_epoch_and_unlike_in_evaluation():
         seen.append(images[labels.argsort()])
     for a, b in ((0, 1), (0, 2), (1, 2)):
         assert (seen[a] != seen[b]).any(axis=(1, 2, 3)).all()
+
+
+def test_images_composed_in_rooms_are_the_same_and_stay_until_the_next():
+    fills_rooms(source_of(random_digits()), 7)
 
 
 def test_training_images_show_the_digits_of_their_labels_each_once():

@@ -64,10 +64,26 @@ def test_a_step_after_an_interrupted_one_is_as_any_other():
     rng = np.random.default_rng(1)
     canvas = other.model.canvas(rng.integers(0, 256, (12, 20, 20, 1)).astype(np.uint8))
     batch = canvas, rng.integers(0, 5, 12), other.model.draw(rng, 12)
-    interrupted.others[0].start(list(interrupted.split(*batch))[1])  # and Ctrl-C before the answer
+    interrupted.start(canvas, [interrupted.share(interrupted.shares[1], *batch)])  # and Ctrl-C before the answer
     for trainer in (interrupted, other):
         trainer.step(*batch, 1e-2)
     np.testing.assert_array_equal(interrupted.model.parameters.values, other.model.parameters.values)
+
+
+def test_a_batch_made_where_workers_see_it_is_not_copied():
+    """And gives the bits of one that is."""
+    rng = np.random.default_rng(0)
+    source = Source(
+        Split(rng.integers(0, 256, (60, 20, 20, 1), dtype=np.uint8), rng.integers(0, 5, 60)), NUMPY, margin=2
+    )
+    trainers = trained(2), trained(2)
+    for copied, trainer in enumerate(trainers):
+        epoch = np.random.default_rng(1)
+        batches = source.batches(12, epoch) if copied else trainer.batches(source, epoch)
+        for canvas, labels in batches:
+            assert any(canvas.pixels is room for room in trainer.rooms.pixels) != copied
+            trainer.step(canvas, labels, trainer.model.draw(np.random.default_rng(2), 12), 1e-2)
+    np.testing.assert_array_equal(*(trainer.model.parameters.values for trainer in trainers))
 
 
 def test_a_worker_that_was_killed_is_noticed():

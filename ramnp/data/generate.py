@@ -56,11 +56,15 @@ class Scene:
         donors += donors >= recipes[:, :1]  # any digit but the chosen one
         return recipes
 
-    def render(self, digits: Array, recipes: Array, margin: int, xp: Any = np) -> Canvas:
+    def render(self, digits: Array, recipes: Array, margin: int, xp: Any = np, out: Array | None = None) -> Canvas:
         """The images of recipes (B, 3 + 5 P), made of digits (n, H, W, C), uint8, inside a border of zeros."""
         _, height, width, channels = digits.shape
         batch, side = len(recipes), self.size + 2 * margin
-        pixels = xp.zeros((batch, side, side, channels), dtype=np.uint8)
+        if out is None:
+            pixels = xp.zeros((batch, side, side, channels), dtype=np.uint8)
+        else:
+            pixels = out
+            pixels.fill(0)
         image = xp.arange(batch)
 
         def add(of: Array, crop: tuple[Any, Any], at: tuple[Array, Array], extent: tuple[int, int]) -> None:

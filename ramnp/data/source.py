@@ -1,7 +1,9 @@
 """A data set, its splits, and the batches that a model is fed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 
@@ -46,17 +48,30 @@ class Source:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[Canvas, Array]]:
+    def room(self, size: int) -> tuple[tuple[int, ...], Any]:
+        """Shape and type of the pixels of a batch."""
+        return (size, *self.canvas.pixels.shape[1:]), self.canvas.pixels.dtype
+
+    def batches(
+        self, size: int, rng: np.random.Generator | None = None, rooms: Sequence[Array] | None = None
+    ) -> Iterator[tuple[Canvas, Array]]:
         """Canvases and labels (B,), each image once.
 
         With `rng`: in random order and only whole batches, as training wants them. Without: in order,
         the last batch smaller where it must be, as evaluation wants them.
+
+        With `rooms` (two or more NumPy arrays, see `room`), which go with `rng`, the pixels are written into them in
+        turn, and stay until the next batch is asked for.
         """
         order, starts = plan(len(self), size, rng)
         order = self.backend.asarray(order)
-        for start in starts:
+        for start, room in zip(starts, cycle(rooms or [None]), strict=False):
             chosen = order[start : start + size]
-            yield Canvas(self.canvas.pixels.take(chosen, axis=0), self.canvas.margin), self.labels.take(chosen)
+            if room is None:
+                pixels = self.canvas.pixels.take(chosen, axis=0)
+            else:  # "clip": else NumPy writes a copy first, for fear of an index that is none
+                pixels = self.canvas.pixels.take(chosen, axis=0, out=room, mode="clip")
+            yield Canvas(pixels, self.canvas.margin), self.labels.take(chosen)
 
 
 class GeneratedSource(Source):
@@ -75,7 +90,13 @@ class GeneratedSource(Source):
         self.digits: Array = backend.asarray(split.images)
         self.labels: Array = backend.asarray(split.labels)
 
-    def batches(self, size: int, rng: np.random.Generator | None = None) -> Iterator[tuple[Canvas, Array]]:
+    def room(self, size: int) -> tuple[tuple[int, ...], Any]:
+        side = self.scene.size + 2 * self.margin
+        return (size, side, side, self.digits.shape[3]), self.digits.dtype
+
+    def batches(
+        self, size: int, rng: np.random.Generator | None = None, rooms: Sequence[Array] | None = None
+    ) -> Iterator[tuple[Canvas, Array]]:
         """Canvases and labels (B,), each digit once.
 
         With `rng`: in random order, only whole batches, and images that were never seen before. Without: in order,
@@ -84,7 +105,7 @@ class GeneratedSource(Source):
 
         On the CPU the next batch is made while the last is used; a GPU runs behind the host anyway.
         """
-        made = self._made(size, rng)
+        made = self._made(size, rng, rooms)
         return prefetch(made) if self.backend.xp is np else made
 
     def corners(self) -> np.ndarray:
@@ -93,13 +114,15 @@ class GeneratedSource(Source):
         rng = np.random.default_rng([SEED, self.stream])
         return self.scene.draw(rng, np.arange(len(self)), self.digits.shape)[:, 1:DIGIT]
 
-    def _made(self, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Canvas, Array]]:
+    def _made(
+        self, size: int, rng: np.random.Generator | None, rooms: Sequence[Array] | None
+    ) -> Iterator[tuple[Canvas, Array]]:
         order, starts = plan(len(self), size, rng)
         rng = rng or np.random.default_rng([SEED, self.stream])
-        for start in starts:
+        for start, room in zip(starts, cycle(rooms or [None]), strict=False):
             recipes = self.scene.draw(rng, order[start : start + size], self.digits.shape)
             recipes = self.backend.asarray(recipes)
-            canvas = self.scene.render(self.digits, recipes, self.margin, self.backend.xp)
+            canvas = self.scene.render(self.digits, recipes, self.margin, self.backend.xp, out=room)
             yield canvas, self.labels.take(recipes[:, 0])
 
 
