@@ -313,7 +313,11 @@ class Training:
         self.model = model.to(self.device)
         self.forward = torch.compile(self.model) if kind == "compiled" else self.model
         kinds = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=config.momentum)}
-        self.optimizer = kinds[config.optimizer](self.model.parameters(), lr=config.lr, fused=True)
+        groups = [
+            {"params": list(part.parameters()), "lr": LR * (config.policy_lr if name == "policy" else 1)}
+            for name, part in self.model.named_children()
+        ]
+        self.optimizer = kinds[config.optimizer](groups, fused=True)
         self.rows = config.batch_size * ours.rollouts(config.rollouts)
         self.batches = cycle(
             [
@@ -329,8 +333,6 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         sum(outcome.terms).backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or torch.inf, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = LR
         self.optimizer.step()
         with torch.no_grad():
             self.totals += torch.stack([*outcome.terms, outcome.reward, norm])

@@ -76,7 +76,7 @@ class ModelConfig(Group):
     first_location: Annotated[
         Literal["uniform", "centre", "learned"], "where a learned policy looks first: anywhere, or always there"
     ] = "uniform"
-    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.05
+    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.1
     squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
     policy_hidden: Annotated[
         int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0, below=1_000_000)
@@ -97,7 +97,8 @@ class LearningConfig(Group):
     ] = "detached"
     policy_weight: Annotated[float, "weight of the REINFORCE term", AtLeast(0)] = 0.01
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
-    lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
+    lr: Annotated[float, "peak learning rate", Above(0)] = 3e-3
+    policy_lr: Annotated[float, "learning rate of the location policy, as a multiple of the others'", AtLeast(0)] = 1.0
     momentum: Annotated[float, "momentum of sgd", AtLeast(0, below=1)] = 0.9
     schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"
     decay_epochs: Annotated[
@@ -218,7 +219,7 @@ ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("glimpses", "patch", "scales", "glimpse_network", "core", "units"), ("model", ("ram",))),
     **dict.fromkeys(("what_units", "where_units", "glimpse_units", "policy", "rollouts"), ("model", ("ram",))),
     **dict.fromkeys(("std", "squash", "policy_hidden", "first_location"), ("policy", ("learned",))),
-    **dict.fromkeys(("routing", "policy_weight"), ("policy", ("learned",))),
+    **dict.fromkeys(("routing", "policy_weight", "policy_lr"), ("policy", ("learned",))),
 }
 
 

@@ -46,7 +46,8 @@ class GlimpseNetwork(Part):
     ) -> None:
         super().__init__(xp, dtype)
         self.what = Linear(math.prod(sensor_shape), what_units, rng, RELU_GAIN, xp, dtype)
-        self.where = Linear(2, where_units, rng, RELU_GAIN, xp, dtype)
+        # A spread, so that the units bend all over the image: at l = 0 alone they could tell directions and not places.
+        self.where = Linear(2, where_units, rng, RELU_GAIN, xp, dtype, spread=1.0)
         self.mix = Linear(what_units + where_units, units, rng, RELU_GAIN, xp, dtype)
         self.what_units, self.where_units, self.units = what_units, where_units, units
 

@@ -21,7 +21,8 @@ RELU_GAIN = np.sqrt(2)  # of a `Linear` before a ReLU: keeps the size of activat
 class Linear(Part):
     """y = x W + b, with x (rows, n_in), W (n_in, n_out), b (n_out,).
 
-    W is drawn from a normal distribution with standard deviation `gain / sqrt(n_in)`; b is zero.
+    W is drawn from a normal distribution with standard deviation `gain / sqrt(n_in)`, b uniformly between -`spread` and
+    `spread`. Before a ReLU, with a spread of 0, every unit bends at x = 0.
     """
 
     names = ("W", "b")
@@ -34,10 +35,11 @@ class Linear(Part):
         gain: float = 1.0,
         xp: Any = np,
         dtype: Any = np.float32,
+        spread: float = 0.0,
     ) -> None:
         super().__init__(xp, dtype)
         self.add("W", rng.standard_normal((n_in, n_out)) * (gain / np.sqrt(n_in)))
-        self.add("b", np.zeros(n_out))
+        self.add("b", rng.uniform(-spread, spread, n_out))
 
     def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Array]:
         """y = x W + b. The cache is x."""

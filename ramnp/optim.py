@@ -14,7 +14,9 @@ from ramnp.parameters import Parameters
 
 
 class Optimizer:
-    """An update of all parameters from their gradients.
+    """An update of all parameters from their gradients: values -= lr change, and of the policy's, policy_lr times that.
+
+    Adam divides the gradient's size out, so that a weight of the policy's loss cannot slow the policy down; this does.
 
     Args:
         parameters: values and gradients.
@@ -26,10 +28,17 @@ class Optimizer:
     def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:
         self.parameters, self.xp = parameters, xp
         self._scratch: Array = xp.empty_like(parameters.values)
+        self._policy, self._policy_lr = parameters.spans().get("policy"), config.policy_lr
 
     def step(self, lr: float) -> None:
         """One update, with the learning rate `lr`."""
         raise NotImplementedError
+
+    def subtract(self, change: Array) -> None:
+        """values -= change, the learning rate included but for the policy's factor. Overwrites `change`."""
+        if self._policy is not None and self._policy_lr != 1:
+            change[self._policy] *= self._policy_lr
+        self.parameters.values -= change
 
 
 class SGD(Optimizer):
@@ -45,7 +54,7 @@ class SGD(Optimizer):
     def step(self, lr: float) -> None:
         self.velocity *= self.momentum
         self.velocity += self.parameters.gradients
-        self.parameters.values -= self.xp.multiply(self.velocity, lr, out=self._scratch)
+        self.subtract(self.xp.multiply(self.velocity, lr, out=self._scratch))
 
 
 class Adam(Optimizer):
@@ -86,7 +95,7 @@ class Adam(Optimizer):
         scratch += c * self.eps
         xp.divide(m, scratch, out=scratch)
         scratch *= lr * c / (1 - self.b1**t)
-        self.parameters.values -= scratch
+        self.subtract(scratch)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}

@@ -62,7 +62,9 @@ class GaussianPolicy(Part):
             self.names = ("first",)
             self.add("first", np.zeros(2))
         if hidden_units:
-            self.hidden = Linear(units, hidden_units, rng, RELU_GAIN, xp, dtype)
+            # A spread, so that the path can turn: h_t grows as glimpses add up, and layers that bend at h = 0 alone
+            # would only move the mean outwards with it, on a ray.
+            self.hidden = Linear(units, hidden_units, rng, RELU_GAIN, xp, dtype, spread=2.0)
         # A small gain: a new policy looks near the centre, where every mean has a gradient.
         self.mean = Linear(hidden_units or units, 2, rng, 0.1, xp, dtype)
 

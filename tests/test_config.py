@@ -15,7 +15,7 @@ AT_LEAST_ONE = (
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
-NOT_NEGATIVE_FLOATS = ("policy_weight", "momentum", "warmup_epochs", "clip")
+NOT_NEGATIVE_FLOATS = ("policy_weight", "policy_lr", "momentum", "warmup_epochs", "clip")
 POSITIVE_FLOATS = ("std", "lr")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),

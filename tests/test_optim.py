@@ -9,7 +9,7 @@ import pytest
 from ramnp.config import Config
 from ramnp.layers import Linear
 from ramnp.optim import SGD, Adam, clip_gradients, learning_rate
-from ramnp.parameters import Parameters
+from ramnp.parameters import Parameters, Part
 
 RATES = [0.1, 0.05, 0.2, 0.1, 0.01]
 STEPS = 20  # per epoch, in the tests of the learning rate
@@ -63,6 +63,27 @@ def test_adam_is_its_formula():
     optimizer = Adam(vector, Config())
     np.testing.assert_allclose(trajectory(optimizer, vector), expected, rtol=1e-12, atol=1e-12)
     assert optimizer.t == 5
+
+
+class Couple(Part):
+    parts = ("policy", "core")
+
+    def __init__(self):
+        super().__init__(np, np.float64)
+        self.policy, self.core = (Linear(1, 2, np.random.default_rng(0), dtype=np.float64) for _ in self.parts)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_the_policy_has_a_rate_of_its_own(kind):
+    moved = {}
+    for factor in (1.0, 0.25, 0.0):
+        vector = Parameters(Couple())
+        start = vector.values.copy()
+        moved[factor] = trajectory(kind(vector, Config(policy_lr=factor)), vector) - start
+    policy, core = vector.spans()["policy"], vector.spans()["core"]
+    for factor, path in moved.items():
+        np.testing.assert_allclose(path[:, policy], factor * moved[1.0][:, policy], rtol=1e-9)
+        np.testing.assert_array_equal(path[:, core], moved[1.0][:, core])
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam])

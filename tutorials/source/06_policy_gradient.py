@@ -252,7 +252,7 @@ _ = right.legend()
 #
 # Suppose that the network is good: *every* answer is right, so $R = 1$ wherever it looks. There is nothing to
 # improve, and the exact gradient is zero. What is the standard deviation of one estimate of $\partial J / \partial
-# \mu_x$, with the std of 0.05 that `ramnp` uses?
+# \mu_x$, with a std of 0.05?
 #
 # <details><summary>Hint</summary>
 #
