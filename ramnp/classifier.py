@@ -94,13 +94,18 @@ class Classifier(Part):
             workers: threads that share the batches on the CPU. (Other than in training, they rarely meet.)
 
         Raises:
-            UsageError: the images are not of the shape or the type that the model is for, or a number is below 1.
+            UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
+                below 1.
         """
         if images.shape[1:] != self.image_shape:
             height, width, channels = self.image_shape
             raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
         if images.dtype != np.uint8 and images.dtype.kind != "f":
             raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
+        if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise UsageError(
+                f"images must be uint8, or floats in [0, 1], got floats from {images.min():g} to {images.max():g}"
+            )
         for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")

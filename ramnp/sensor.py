@@ -97,9 +97,9 @@ class GlimpseSensor:
         return math.prod(self.shape(channels))
 
     def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
-        """rho: (R, D) from B canvases and locations (R, 2), with R a multiple of B.
+        """rho: (R, D) from B canvases and locations (R, 2) in [-1, 1], with R a multiple of B.
 
-        Row r looks at image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are
+        That locations lie in the image is not checked: on a GPU the host would wait for the answer. Row r looks at image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are
         scaled to [0, 1]. The D values of a row are ordered (scale, row, column, channel).
 
         Raises:

@@ -311,10 +311,13 @@ def test_a_file_of_another_length_is_named(short, tmp_path, change):
         load(DataConfig(dataset="cifar10"))
 
 
-def test_without_cifar_and_network_the_error_says_which_file_to_put_where(tmp_path):
+@pytest.mark.parametrize(
+    ("dataset", "file"), [("cifar10", "cifar-10-binary.tar.gz"), ("omniglot", "images_background.zip")]
+)
+def test_without_data_and_network_the_error_says_which_file_to_put_where(tmp_path, dataset, file):
     with pytest.raises(DataError) as caught:
-        load(DataConfig(dataset="cifar10"))
-    for part in ("cifar-10-binary.tar.gz", str(tmp_path / "cifar10"), "RAMNP_DATA"):
+        load(DataConfig(dataset=dataset))
+    for part in (file, str(tmp_path / dataset), "RAMNP_DATA"):
         assert part in str(caught.value)
 
 
@@ -461,13 +464,6 @@ def test_a_damaged_omniglot_archive_is_read_or_refused(tmp_path, how):
     path = write_zip(tmp_path / "a.zip", omniglot_members(("A",), 1, range(1, 3)))
     path.write_bytes(archives.damaged(path.read_bytes(), *how))
     survives(lambda path: omniglot.read_drawings(omniglot.find_drawings([path])), path)
-
-
-def test_without_omniglot_and_network_the_error_says_which_file_to_put_where(tmp_path):
-    with pytest.raises(DataError) as caught:
-        load(DataConfig(dataset="omniglot"))
-    for part in ("images_background.zip", str(tmp_path / "omniglot"), "RAMNP_DATA"):
-        assert part in str(caught.value)
 
 
 @needs_shared

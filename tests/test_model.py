@@ -357,7 +357,13 @@ def test_predictions_depend_on_seed_and_rollouts_and_not_on_the_threads():
 def test_predictions_need_images_of_the_model(rng):
     model, images = trained_by_nobody(module.NUMPY)
     assert model.predict(images[:0]).shape == (0,)
-    for wrong, words in ((images[0], r"\(n, 9, 7, 1\), got \(9, 7, 1\)"), (images.astype(int), "uint8, or floats")):
+    for wrong, words in (
+        (images[0], r"\(n, 9, 7, 1\), got \(9, 7, 1\)"),
+        (images.astype(int), "uint8, or floats"),
+        (images.astype(float), "got floats from 0 to 25"),
+        (images / 255 - 0.5, "got floats from -0.5"),
+        (np.where(images > 250, np.nan, images / 255), "got floats from nan"),
+    ):
         with pytest.raises(UsageError, match=words):
             model.predict(wrong)
     with pytest.raises(UsageError, match="rollouts must be at least 1"):
