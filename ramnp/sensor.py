@@ -99,8 +99,9 @@ class GlimpseSensor:
     def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
         """rho: (R, D) from B canvases and locations (R, 2) in [-1, 1], with R a multiple of B.
 
-        That locations lie in the image is not checked: on a GPU the host would wait for the answer. Row r looks at image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are
-        scaled to [0, 1]. The D values of a row are ordered (scale, row, column, channel).
+        That locations lie in the image is not checked: on a GPU the host would wait for the answer. Row r looks at
+        image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are scaled to [0, 1]. The D values of a
+        row are ordered (scale, row, column, channel).
 
         Raises:
             UsageError: the canvas' border is too narrow, or R is not a multiple of B.
