@@ -97,7 +97,7 @@ class LearningConfig(Group):
     ] = "detached"
     policy_weight: Annotated[float, "weight of the REINFORCE term", AtLeast(0)] = 0.01
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
-    lr: Annotated[float, "peak learning rate", Above(0)] = 3e-3
+    lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
     policy_lr: Annotated[float, "learning rate of the location policy, as a multiple of the others'", AtLeast(0)] = 1.0
     momentum: Annotated[float, "momentum of sgd", AtLeast(0, below=1)] = 0.9
     schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"

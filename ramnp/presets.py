@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
 
 _LONGER = {"epochs": 200, "decay_epochs": 200}
-_SCENE = {"patch": 12, "scales": 3, "policy_lr": 0.3}
+_SCENE = {"patch": 12, "scales": 3}
 _TRANSLATED = {"dataset": "translated-mnist", "size": 60, **_SCENE}
 _CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE, **_LONGER}
 _LARGE = {**_CLUTTERED, "size": 100, "pieces": 8, "scales": 4}
-_CIFAR = {"dataset": "cifar10", "core": "lstm", "lr": 1e-3}
-_FC, _CNN = {"model": "fc", "lr": 1e-3}, {"model": "cnn", "lr": 1e-3}
+_CIFAR = {"dataset": "cifar10", "core": "lstm"}
+_FC, _CNN = {"model": "fc"}, {"model": "cnn"}
 
 _ON_60 = "translated 60x60"
 _AMONG_4 = "cluttered 60x60, 4 pieces"
@@ -92,7 +92,7 @@ ROWS: dict[str, Row] = {
     ),
     "cifar10-6": Row("CIFAR-10", {**_CIFAR, "glimpses": 6}, tensorflow=38.4, floor=38.4, goal=35.0),
     "omniglot-6": Row(
-        "Omniglot", {"dataset": "omniglot", "core": "lstm", "patch": 16, "scales": 3, "lr": 1e-3, **_LONGER}
+        "Omniglot", {"dataset": "omniglot", "core": "lstm", "patch": 16, "scales": 3, **_LONGER}
     ),
 }
 

@@ -631,7 +631,7 @@ def test_resume_refuses_what_contradicts_the_run(command, run_folder, arguments)
 
 
 def test_resume_accepts_a_flag_that_agrees(trained, run_folder):
-    trained("--resume", run_folder, "--units", 16, "--lr", "3e-3", "--seed", 0, "--epochs", 2)
+    trained("--resume", run_folder, "--units", 16, "--lr", "1e-3", "--seed", 0, "--epochs", 2)
     assert checkpoint.load(run_folder / "checkpoint.npz").epoch == 2
 
 
