@@ -30,7 +30,7 @@ class Task:
     """What is to be trained.
 
     Attributes:
-        config: its `workers` are the number of threads, for all contestants.
+        config: its `workers` are processes of ramnp, and threads of the others.
         side: of the images, in pixels.
         backend: "numpy" or "cupy".
     """

@@ -77,7 +77,7 @@ def measure(options: Options) -> dict[str, Any]:
             contestants |= {f"batch {value}": (Batch, task) for value, task in tasks.items()}
         times, _ = measure_times(contestants, options.plan)
         kinds = ("step", "batch") if sweep.field is None else ("step",)
-        result[name] = {"values": values, "threads": [task.config.workers for task in tasks.values()]}
+        result[name] = {"values": values, "workers": [task.config.workers for task in tasks.values()]}
         result[name] |= {f"{kind}_ms": [times[f"{kind} {value}"]._asdict() for value in values] for kind in kinds}
     return result
 
@@ -96,7 +96,7 @@ def text(result: dict[str, Any]) -> str:
         if "batch_ms" in found:
             lines.append(("making the batch, ms", *(f"{ms['median']:.2f}" for ms in found["batch_ms"])))
         header = (SWEEPS[name].label, *map(str, found["values"]))
-        tables += [f"{SWEEPS[name].fixed}; {max(found['threads'])} threads:", table(header, lines)]
+        tables += [f"{SWEEPS[name].fixed}; {max(found['workers'])} workers:", table(header, lines)]
     return "\n\n".join(tables)
 
 

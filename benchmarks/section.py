@@ -57,7 +57,7 @@ def preset_task(name: str, backend: str, **changes: Any) -> Task:
 
 
 def task_of(config: Config, side: int, backend: str) -> Task:
-    """The task of a configuration, with as many threads as a training takes."""
+    """The task of a configuration, with as many workers as a training takes."""
     return Task(replace(config, workers=default_workers(config)), side, backend)
 
 

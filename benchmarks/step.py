@@ -26,7 +26,7 @@ def tasks(options: Options) -> Iterator[tuple[dict[str, Any], Task]]:
         for batch in batches[: 1 if options.quick else None]:
             task = preset_task(preset, options.backend, batch_size=batch)
             options.say(f"{preset}, batches of {batch}")
-            yield {"preset": preset, "batch": batch, "threads": task.config.workers}, task
+            yield {"preset": preset, "batch": batch, "workers": task.config.workers}, task
 
 
 def measure_step(options: Options) -> dict[str, Any]:
@@ -47,11 +47,12 @@ def step_text(result: dict[str, Any]) -> str:
     others = [name for name in names if not name.startswith(OURS)]
     faster = [f"vs {name}" for name in others]
     versus = (
-        " PyTorch is eager; or compiled (`torch.compile`); or eager with a sensor that loops over patches. The last "
-        "columns say how many times as fast ramnp is."
+        " PyTorch, with as many threads, is eager; or compiled (`torch.compile`); or eager with a sensor that loops "
+        "over patches. The last columns say how many times as fast ramnp is."
     )
     lines = [
-        f"Milliseconds a training step, median (quartiles), on {rows[0]['threads']} threads.{versus if others else ''}",
+        f"Milliseconds a training step, median (quartiles), with {rows[0]['workers']} workers."
+        + (versus if others else ""),
         table(
             ("preset, batch", *names, *faster),
             (
@@ -112,7 +113,7 @@ def floor_text(result: dict[str, Any]) -> str:
     rows = result["rows"]
     return "\n\n".join(
         [
-            f"Milliseconds, median (quartiles), on {rows[0]['threads']} threads.",
+            f"Milliseconds, median (quartiles), with {rows[0]['workers']} workers.",
             table(
                 ("preset, batch", "step", "its matrix products", "step / products", "GFLOP", "GFLOP/s of products"),
                 (

@@ -91,9 +91,7 @@ ROWS: dict[str, Row] = {
         "CIFAR-10", {**_CIFAR, "glimpses": 4, "glimpse_network": "conv"}, tensorflow=33.4, floor=33.4, goal=30.0
     ),
     "cifar10-6": Row("CIFAR-10", {**_CIFAR, "glimpses": 6}, tensorflow=38.4, floor=38.4, goal=35.0),
-    "omniglot-6": Row(
-        "Omniglot", {"dataset": "omniglot", "core": "lstm", "patch": 16, "scales": 3, **_LONGER}
-    ),
+    "omniglot-6": Row("Omniglot", {"dataset": "omniglot", "core": "lstm", "patch": 16, "scales": 3, **_LONGER}),
 }
 
 

@@ -101,7 +101,7 @@ def test_the_comparison_says_how_many_times_as_fast():
         return {"median": median, "best": 1.0, "q1": median - 1, "q3": median + 1}
 
     rows = [
-        {"preset": "mnist-6", "batch": batch, "threads": 2, "ms": {"ramnp": ms(ours), "PyTorch": ms(theirs)}}
+        {"preset": "mnist-6", "batch": batch, "workers": 2, "ms": {"ramnp": ms(ours), "PyTorch": ms(theirs)}}
         for batch, ours, theirs in ((100, 10, 15), (200, 25, 20))
     ]
     text = step.step_text({"rows": rows, "missing": {"compiled": "no compiler"}})
