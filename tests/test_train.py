@@ -1,6 +1,8 @@
 """Processes that share a batch find what one finds."""
 
 import gc
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
 from ramnp.train import Trainer
+from ramnp.workers import SPAWN
 
 SMALL = {
     "patch": 3, "units": 8, "what_units": 4, "where_units": 4, "glimpse_units": 8, "policy_hidden": 4,
@@ -92,6 +95,18 @@ def test_a_worker_that_was_killed_is_noticed():
     trainer.others[0].process.join()
     with pytest.raises(BackendError, match="worker process has ended"):
         trained_further(trainer)
+
+
+def test_ctrl_c_reaches_no_worker_even_as_it_starts(monkeypatch):
+    start, before = SPAWN.Process.start, signal.getsignal(signal.SIGINT)
+
+    def start_and_interrupt(process):
+        start(process)
+        os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(SPAWN.Process, "start", start_and_interrupt)
+    trained(2)
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_workers_end_with_their_trainer():
