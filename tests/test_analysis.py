@@ -59,8 +59,8 @@ def source(model):
 def test_the_last_errors_of_its_policy_are_those_of_evaluate(changes):
     model = trained_model(**changes)
     source = source_of(model)
-    errors = analyse(model, source, rollouts=3)["errors"]["policy"]
-    expected = evaluate.evaluate(model, source, rollouts=3)
+    errors = analyse(model, source, rollouts=5)["errors"]["policy"]
+    expected = evaluate.evaluate(model, source, rollouts=5)
     assert (errors["one"][-1], errors["averaged"][-1]) == (expected["deterministic"], expected["averaged"])
     assert changes or expected["deterministic"] != expected["averaged"]
 
