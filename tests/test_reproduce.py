@@ -146,7 +146,7 @@ def test_a_changed_preset_is_never_mixed_with_what_was_made_before(command, tmp_
     code, _, err = command("mnist-2", "cnn-mnist")
     assert code == 3
     assert err.count("\n") == 1
-    for part in ("mnist-2-seed0", "lr is 0.001, in the preset 0.5", "epochs is 2, in the preset 3", "delete"):
+    for part in ("mnist-2-seed0", "lr is 0.003, in the preset 0.5", "epochs is 2, in the preset 3", "delete"):
         assert part in err
     assert {path: path.read_bytes() for path in before} == before
     assert result_of(tmp_path, "cnn-mnist")  # the other row is trained all the same
