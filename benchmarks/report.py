@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks import targets
 from benchmarks.memory import MEMORY
 from benchmarks.predict import PREDICT
 from benchmarks.record import make_folder, origin
@@ -74,6 +75,8 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
     make_folder(document.parent)
     command = " ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)])
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
+    measured = {name: each for found in records for name, each in found["sections"].items()}
+    parts.append(f"## Targets\n\n{targets.text(measured)}\n")
     for found in records:
         drawn = write_plots(found, document.parent / document.stem)
         for name, title, text in texts(found):

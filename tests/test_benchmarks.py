@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import shares, step
+from benchmarks import shares, step, targets
 from benchmarks.command import main
 from benchmarks.contestants import Ramnp, Task
 from benchmarks.floor import Floor, products_of_a_step, recording
@@ -96,10 +96,29 @@ def test_wrong_arguments_are_named(arguments):
         main(arguments)
 
 
-def test_the_comparison_says_how_many_times_as_fast():
-    def ms(median):
-        return {"median": median, "best": 1.0, "q1": median - 1, "q3": median + 1}
+def ms(median):
+    return {"median": median, "best": 1.0, "q1": median - 1, "q3": median + 1}
 
+
+def test_targets_are_met_or_missed():
+    row = {
+        "preset": "mnist-6",
+        "batch": 512,
+        "workers": 2,
+        "ms": {"ramnp": ms(10), "PyTorch": ms(16), "compiled": ms(11)},
+    }
+    sections = {
+        "step": {"rows": [row, row | {"batch": 256}]},
+        "floor": {"rows": [row | {"ms": {"ramnp": ms(10), "floor": ms(8)}}]},
+        "accuracy": {"reached": [{"target": 1.29, "with_validation_s": 90}], "missed": [1.0]},
+    }
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in targets.text(sections).splitlines()[2:]]
+    assert [(measured, verdict) for _, measured, _, verdict in lines] == [
+        ("1.60", "met"), ("1.10", "**missed**"), ("1.25", "met"), ("1.50", "met"), ("inf", "**missed**")
+    ]  # fmt: skip
+
+
+def test_the_comparison_says_how_many_times_as_fast():
     rows = [
         {"preset": "mnist-6", "batch": batch, "workers": 2, "ms": {"ramnp": ms(ours), "PyTorch": ms(theirs)}}
         for batch, ours, theirs in ((100, 10, 15), (200, 25, 20))
