@@ -140,6 +140,7 @@ def plot_floor(result: dict[str, Any], figure: Figure) -> None:
         here = [row for row in result["rows"] if row["preset"] == preset]
         ratios = [row["ms"][OURS]["median"] / row["ms"]["floor"]["median"] for row in here]
         curve(axes, here, ratios, preset, colour, marker)
+    axes.set_xticks(sorted({row["batch"] for row in result["rows"]}))  # not every preset has all
     axes.axhline(1, color="black", linewidth=1)
     axes.set(xlabel="images in a batch", ylabel="time of step / time of its products", ylim=(0, None))
     axes.legend(fontsize=9)
