@@ -227,7 +227,7 @@ class Ram(nn.Module):
         """
         config, rows = self.config, randomness.shape[1]
         h = c = randomness.new_zeros(rows, config.units)
-        decisions, mus, samples = [], [], []
+        states, decisions, mus, samples = [], [], [], []
         for t in range(config.glimpses):
             location = randomness[t]
             if t >= self.given:
@@ -238,8 +238,10 @@ class Ram(nn.Module):
                 mus.append(mu)
                 samples.append(sample)
             h, c = self.core(t, self.glimpse(self.sensor(pixels, location), location), h, c)
-        log_p = self.action(h).log_softmax(dim=1)
-        return self.losses(log_p, labels.repeat(rows // len(labels)), decisions, mus, samples)
+            states.append(h)
+        # The paper's rule needs the last answer alone.
+        answers = self.action(torch.stack(states if config.reward == "gain" else states[-1:])).log_softmax(dim=2)
+        return self.losses(answers, labels.repeat(rows // len(labels)), decisions, mus, samples)
 
     def choose(self, t: int, h: Tensor) -> Tensor:
         """The mean (R, 2) of the location of step t."""
@@ -248,26 +250,36 @@ class Ram(nn.Module):
         return self.policy(h.detach() if self.config.routing == "detached" else h)
 
     def losses(
-        self, log_p: Tensor, labels: Tensor, decisions: list[Tensor], mus: list[Tensor], samples: list[Tensor]
+        self, answers: Tensor, labels: Tensor, decisions: list[Tensor], mus: list[Tensor], samples: list[Tensor]
     ) -> Outcome:
-        """The hybrid loss by terms."""
-        std = self.config.std
+        """The hybrid loss by terms, from the last answer log p (1, R, A), or where gains are rewarded all T."""
+        std, log_p = self.config.std, answers[-1]
         action = functional.nll_loss(log_p, labels)
-        reward = (log_p.argmax(dim=1) == labels).to(log_p.dtype)
+        for earlier in answers[:-1]:
+            action = action + self.config.early_weight * functional.nll_loss(earlier, labels)
+        right = (log_p.argmax(dim=1) == labels).to(log_p.dtype)
         nothing = log_p.new_zeros(0, len(log_p), 2)
         if not mus:
             zero = log_p.new_zeros(())
-            return Outcome((action, zero, zero), reward.mean(), log_p, nothing, nothing, nothing[:, :, 0])
+            return Outcome((action, zero, zero), right.mean(), log_p, nothing, nothing, nothing[:, :, 0])
         mu, sample = torch.stack(mus), torch.stack(samples)
         baseline = self.baseline(torch.stack(decisions).detach()).squeeze(2)
         # The density's constant factor moves the loss, and no gradient.
         log_pi = ((sample - mu) / std).square().sum(dim=2) * -0.5 - np.log(2 * np.pi * std**2)
+        reward = self.returns(answers.detach(), labels, len(mu)) if self.config.reward == "gain" else right
         advantage = reward - baseline.detach()
         policy = (advantage * log_pi).sum() * (-self.config.policy_weight / len(log_p))
         return Outcome(
             (action, policy, functional.mse_loss(baseline, reward.expand_as(baseline))),
-            reward.mean(), log_p, mu, sample, baseline,
+            right.mean(), log_p, mu, sample, baseline,
         )  # fmt: skip
+
+    def returns(self, answers: Tensor, labels: Tensor, decisions: int) -> Tensor:
+        """(S, R) the discounted gains in the label's probability that follow each sampled location."""
+        p = answers.exp().gather(2, labels.expand(len(answers), -1)[..., None]).squeeze(2)
+        gains = torch.diff(p, dim=0, prepend=torch.zeros_like(p[:1]))[len(p) - decisions :]
+        powers = self.config.discount ** torch.arange(decisions, dtype=p.dtype, device=p.device)
+        return torch.stack([(powers[: decisions - s, None] * gains[s:]).sum(dim=0) for s in range(decisions)])
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """The parameters under ramnp's names."""

@@ -41,8 +41,7 @@ from ramnp.cli import Parser, run
 from ramnp.data.source import SPLITS, GeneratedSource, Source
 from ramnp.errors import UsageError
 from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, open_trained
-from ramnp.layers import log_softmax
-from ramnp.model import RecurrentAttentionModel, Rollout, flatten_time
+from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
 from ramnp.sensor import Canvas, ruler
 
@@ -93,8 +92,7 @@ def look_along(model: RecurrentAttentionModel, canvas: Canvas, locations: Array)
 
 def answers_by_glimpse(model: RecurrentAttentionModel, rollout: Rollout, images: int) -> Array:
     """(T, B) the answer from each h_t, by class probabilities averaged over each image's rollouts."""
-    logits, _ = model.action.forward(flatten_time(rollout.h))
-    p = model.xp.exp(log_softmax(logits, model.xp)).reshape(len(rollout.h), -1, images, model.classes)
+    p = model.xp.exp(model.answers(rollout)).reshape(len(rollout.h), -1, images, model.classes)
     return p.mean(axis=1).argmax(axis=2)
 
 

@@ -26,7 +26,7 @@ from ramnp.errors import UsageError
 from ramnp.heads import ActionNetwork
 from ramnp.layers import RELU_GAIN, Linear, cross_entropy, cross_entropy_backward, log_softmax, relu, relu_backward
 from ramnp.parameters import Parameters, Part
-from ramnp.reinforce import rewards
+from ramnp.reinforce import Gain, rewards
 from ramnp.sensor import Canvas
 
 
@@ -157,8 +157,10 @@ class WholeImageModel(Classifier):
         outcome.log_p = log_softmax(logits, self.xp)
         return outcome
 
-    def backward(self, outcome: Outcome, labels: Array, routing: str, policy_weight: float) -> Loss:
-        """Accumulate the gradient of the cross-entropy. There is no policy to route or to weigh."""
+    def backward(
+        self, outcome: Outcome, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
+    ) -> Loss:
+        """Accumulate the gradient of the cross-entropy. There is no policy to route, to weigh or to reward."""
         dlogits = cross_entropy_backward(outcome.log_p, labels, self.xp)
         dh = self.action.backward(dlogits, outcome.hidden[-1])
         self.hidden.backward(dh, (outcome.x, *outcome.hidden), input_gradient=False)

@@ -20,6 +20,7 @@ from ramnp.backend import Array, Backend
 from ramnp.config import ModelConfig
 from ramnp.errors import UsageError
 from ramnp.parameters import Parameters, Part
+from ramnp.reinforce import Gain
 from ramnp.sensor import Canvas, pad
 
 
@@ -72,7 +73,9 @@ class Classifier(Part):
         """The outcome for B images and R rollouts, row r about image r mod B; its `log_p` is (R, A)."""
         raise NotImplementedError
 
-    def backward(self, outcome: Any, labels: Array, routing: str, policy_weight: float) -> Any:
+    def backward(
+        self, outcome: Any, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
+    ) -> Any:
         """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
         raise NotImplementedError
 

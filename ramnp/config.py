@@ -96,6 +96,13 @@ class LearningConfig(Group):
         "where the policy gradient goes: only into the policy (detached), or on into the core as well (paper)",
     ] = "detached"
     policy_weight: Annotated[float, "weight of the REINFORCE term", AtLeast(0)] = 0.01
+    reward: Annotated[
+        Literal["answer", "gain"],
+        "what rewards a location: a right answer at the end (answer, the paper), or what its glimpse adds to the "
+        "probability of the label (gain): see reinforce.py",
+    ] = "answer"
+    discount: Annotated[float, "of later gains, a power for each glimpse; 0 counts the next alone", AtLeast(0)] = 1.0
+    early_weight: Annotated[float, "weight of the cross-entropy of each answer before the last", AtLeast(0)] = 0.2
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
     lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
     policy_lr: Annotated[float, "learning rate of the location policy, as a multiple of the others'", AtLeast(0)] = 1.0
@@ -217,9 +224,12 @@ ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "momentum": ("optimizer", ("sgd",)),
     "fc_units": ("model", ("fc", "cnn")),
     **dict.fromkeys(("glimpses", "patch", "scales", "glimpse_network", "core", "units"), ("model", ("ram",))),
-    **dict.fromkeys(("what_units", "where_units", "glimpse_units", "policy", "rollouts"), ("model", ("ram",))),
+    **dict.fromkeys(
+        ("what_units", "where_units", "glimpse_units", "policy", "rollouts", "reward"), ("model", ("ram",))
+    ),
     **dict.fromkeys(("std", "squash", "policy_hidden", "first_location"), ("policy", ("learned",))),
     **dict.fromkeys(("routing", "policy_weight", "policy_lr"), ("policy", ("learned",))),
+    **dict.fromkeys(("discount", "early_weight"), ("reward", ("gain",))),
 }
 
 

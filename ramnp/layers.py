@@ -109,13 +109,16 @@ def log_softmax_backward(dy: Array, log_p: Array, xp: Any = np) -> Array:
 
 
 def cross_entropy(log_p: Array, labels: Array, xp: Any = np) -> Array:
-    """L = -mean over rows of log p[row, label], with log_p (rows, A) and labels (rows,). A 0-d array."""
-    return -(log_p * one_hot(labels, log_p.shape[1], xp)).sum() / log_p.shape[0]
+    """L = -mean over rows of log p[row, label], with log_p (rows, A) and labels (rows,). A 0-d array.
+
+    Of several answers of each row, (n, rows, A), L is the sum over them.
+    """
+    return -(log_p * one_hot(labels, log_p.shape[-1], xp)).sum() / log_p.shape[-2]
 
 
 def cross_entropy_backward(log_p: Array, labels: Array, xp: Any = np) -> Array:
     """The gradient of L with respect to the logits, softmax included: (p - onehot(label)) / rows."""
-    return (xp.exp(log_p) - one_hot(labels, log_p.shape[1], xp)) / log_p.shape[0]
+    return (xp.exp(log_p) - one_hot(labels, log_p.shape[-1], xp)) / log_p.shape[-2]
 
 
 def one_hot(labels: Array, classes: int, xp: Any = np) -> Array:

@@ -30,7 +30,7 @@ from ramnp.heads import ActionNetwork, Baseline
 from ramnp.layers import flatten_time, log_softmax
 from ramnp.parameters import Parameters
 from ramnp.policy import GaussianPolicy
-from ramnp.reinforce import TERMS, HybridLoss, hybrid_loss
+from ramnp.reinforce import TERMS, Gain, HybridLoss, hybrid_loss
 from ramnp.sensor import Canvas, GlimpseSensor
 
 
@@ -255,7 +255,14 @@ class RecurrentAttentionModel(Classifier):
         """(S, R, N) the states at which the locations were sampled. h_0 = 0 is one where the first is learned."""
         return rollout.core.h[self.given : -1]
 
-    def backward(self, rollout: Rollout, labels: Array, routing: str, policy_weight: float) -> HybridLoss:
+    def answers(self, rollout: Rollout) -> Array:
+        """(T, R, A) log p after every glimpse: what it would answer if it stopped there."""
+        logits, _ = self.action.forward(flatten_time(rollout.h))
+        return log_softmax(logits, self.xp).reshape(*rollout.h.shape[:2], self.classes)
+
+    def backward(
+        self, rollout: Rollout, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
+    ) -> HybridLoss:
         """Accumulate the gradient of the hybrid loss (see `reinforce`) into `parameters.gradients`.
 
         Routing says where the policy's gradient goes: "detached" trains the policy alone by REINFORCE,
@@ -267,6 +274,7 @@ class RecurrentAttentionModel(Classifier):
             labels: (B,) integers.
             routing: "detached" or "paper".
             policy_weight: weight of the REINFORCE term.
+            gain: rewards a glimpse for what it adds. Default: the paper's rule, one reward for the last answer.
         """
         h, decisions, blind, room = rollout.h, self.decisions(rollout), self.blind, rollout.gradients
         loss = hybrid_loss(
@@ -278,9 +286,13 @@ class RecurrentAttentionModel(Classifier):
             self.policy,
             policy_weight,
             self.xp,
+            self.answers(rollout) if gain else None,
+            gain,
         )
         dh = room.h
         dh[:-1] = 0
+        if gain:
+            self.action.backward(flatten_time(loss.dearlier), flatten_time(h[:-1]), out=flatten_time(dh[:-1]))
         self.action.backward(loss.dlogits, h[-1], out=dh[-1])
         self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(decisions))
         if blind:

@@ -13,6 +13,18 @@ reward. The function whose gradient is all of this is the surrogate loss
         + mean over rollouts and t of (b_t - reward)^2,
 
 in which the sampled l, the reward and advantage_t = reward - b_t are constants (Williams 1992).
+
+That is the paper's rule: one answer, and one reward for all locations alike. Beside it stands another (`Gain`), which
+tells the locations apart. What the network would answer if it stopped at t is read off h_t in the same way, and a
+glimpse is rewarded for what it adds to the probability of the label,
+
+    gain_t = p_t - p_{t-1},    p_t = softmax(h_t W_a + b_a)[label],  p_0 = 0,
+    return_t = gain_{t+1} + discount gain_{t+2} + discount^2 gain_{t+3} + ...   in place of the reward of l_{t+1},
+
+and the cross-entropy of log p_1, ..., log p_{T-1} is added with the weight `early_weight`, so that they are answers.
+With a discount of 1 the gains add up to p_T - p_t: the last answer's probability again, less what was known before the
+location was chosen, which no choice can change (a potential: Ng, Harada & Russell 1999). With 0 only the next glimpse
+counts.
 """
 
 from typing import Any, NamedTuple
@@ -20,10 +32,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ramnp.backend import Array
-from ramnp.layers import cross_entropy, cross_entropy_backward
+from ramnp.layers import cross_entropy, cross_entropy_backward, one_hot
 from ramnp.policy import GaussianPolicy
 
 TERMS = ("action", "policy", "baseline")
+
+
+class Gain(NamedTuple):
+    """The rule that rewards a glimpse for what it adds: see above.
+
+    Attributes:
+        early_weight: of the cross-entropy of the answers before the last.
+        discount: of the gains of later glimpses.
+    """
+
+    early_weight: float
+    discount: float
 
 
 class HybridLoss(NamedTuple):
@@ -33,10 +57,11 @@ class HybridLoss(NamedTuple):
 
     Attributes:
         terms: the three terms of L by name (`TERMS`), 0-d arrays.
-        reward: the mean reward, a 0-d array.
-        dlogits: (R, A).
+        reward: the share of right answers after the last glimpse, a 0-d array.
+        dlogits: (R, A), of the last answer.
         dmu: (S, R, 2).
         dbaseline: (S, R).
+        dearlier: (T - 1, R, A), of the logits of the answers before, or None where they are not trained.
     """
 
     terms: dict[str, Array]
@@ -44,11 +69,23 @@ class HybridLoss(NamedTuple):
     dlogits: Array
     dmu: Array
     dbaseline: Array
+    dearlier: Array | None = None
 
 
 def rewards(log_p: Array, labels: Array) -> Array:
     """(R,) 1 where the likeliest class is the label, else 0, in the type of log_p."""
     return (log_p.argmax(axis=1) == labels).astype(log_p.dtype)
+
+
+def gain_returns(answers: Array, labels: Array, decisions: int, discount: float, xp: Any = np) -> Array:
+    """(S, R) what each of the last S = `decisions` locations is rewarded with, from all answers log p (T, R, A)."""
+    p = (xp.exp(answers) * one_hot(labels, answers.shape[2], xp)).sum(axis=2)
+    returns = p.copy()
+    returns[1:] -= p[:-1]
+    returns = returns[len(p) - decisions :]
+    for s in reversed(range(decisions - 1)):
+        returns[s] += discount * returns[s + 1]
+    return returns
 
 
 def policy_loss(advantage: Array, log_pi: Array) -> Array:
@@ -62,7 +99,7 @@ def policy_loss_backward(advantage: Array) -> Array:
 
 
 def baseline_loss(baseline: Array, reward: Array) -> Array:
-    """mean of (b_t - reward)^2, from the baseline (S, R) and the reward (R,). A 0-d array."""
+    """mean of (b_t - reward)^2, from the baseline (S, R) and the reward, (R,) or (S, R). A 0-d array."""
     error = baseline - reward
     return (error * error).sum() / max(error.size, 1)  # S = 0: nothing was decided
 
@@ -81,10 +118,15 @@ def loss_terms(
     reward: Array,
     policy_weight: float,
     xp: Any = np,
+    answers: Array | None = None,
+    gain: Gain | None = None,
 ) -> dict[str, Array]:
-    """The three terms of L, from the shapes above."""
+    """The three terms of L, from the shapes above and below."""
+    action = cross_entropy(log_p, labels, xp)
+    if gain:
+        action += gain.early_weight * cross_entropy(answers[:-1], labels, xp)
     return {
-        "action": cross_entropy(log_p, labels, xp),
+        "action": action,
         "policy": policy_weight * policy_loss(advantage, log_pi),
         "baseline": baseline_loss(baseline, reward),
     }
@@ -99,6 +141,8 @@ def hybrid_loss(
     policy: GaussianPolicy,
     policy_weight: float,
     xp: Any = np,
+    answers: Array | None = None,
+    gain: Gain | None = None,
 ) -> HybridLoss:
     """L and where its gradient enters the network.
 
@@ -107,15 +151,18 @@ def hybrid_loss(
         labels: (R,) integers.
         mu, samples: (S, R, 2) means and unclipped samples of the last S locations.
         baseline: (S, R).
+        answers: (T, R, A) after every glimpse, where `gain` is the rule, and not the paper's.
     """
-    reward = rewards(log_p, labels)
+    right = rewards(log_p, labels)
+    reward = gain_returns(answers, labels, len(mu), gain.discount, xp) if gain else right
     advantage = reward - baseline
     log_pi = policy.log_prob(samples, mu)
     dlog_pi = policy_weight * policy_loss_backward(advantage)
     return HybridLoss(
-        terms=loss_terms(log_p, labels, log_pi, advantage, baseline, reward, policy_weight, xp),
-        reward=reward.mean(),
+        terms=loss_terms(log_p, labels, log_pi, advantage, baseline, reward, policy_weight, xp, answers, gain),
+        reward=right.mean(),
         dlogits=cross_entropy_backward(log_p, labels, xp),
         dmu=policy.log_prob_backward(dlog_pi, samples, mu),
         dbaseline=baseline_loss_backward(baseline, reward),
+        dearlier=gain.early_weight * cross_entropy_backward(answers[:-1], labels, xp) if gain else None,
     )

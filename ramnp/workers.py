@@ -20,9 +20,10 @@ from threadpoolctl import threadpool_limits
 
 from ramnp.backend import NUMPY, Array
 from ramnp.classifier import Classifier
-from ramnp.config import Config
+from ramnp.config import Config, LearningConfig
 from ramnp.errors import BackendError, UsageError, first_line
 from ramnp.models import build
+from ramnp.reinforce import Gain
 from ramnp.sensor import Canvas
 
 # NaN and infinity are looked for by `Trainer.finite`; a warning for each would say less.
@@ -34,13 +35,18 @@ Layout = dict[str, tuple[tuple[int, ...], np.dtype]]  # of arrays in shared memo
 ALIGNMENT = 64  # bytes: a cache line
 
 
+def rule(config: LearningConfig) -> tuple[Gain, ...]:
+    """What the model's backward pass must be told beyond the paper's rule."""
+    return (Gain(config.early_weight, config.discount),) if config.reward == "gain" else ()
+
+
 @quiet_overflow
 def work(model: Classifier, config: Config, share: tuple[Canvas, Array, Array], storage: Any) -> Array:
     """Forward and backward of a share of a batch, into the model's gradients; the loss by term, and the reward."""
     canvas, labels, randomness = share
     model.parameters.gradients.fill(0)
     outcome = model.forward(canvas, randomness, out=storage)
-    loss = model.backward(outcome, labels, config.routing, config.policy_weight)
+    loss = model.backward(outcome, labels, config.routing, config.policy_weight, *rule(config))
     return model.xp.stack([*(loss.terms[term] for term in model.terms), loss.reward])
 
 

@@ -76,6 +76,7 @@ CONFIGS = [
     Config(glimpse_network="conv", patch=4, scales=2, rollouts=2),
     Config(first_location="learned", routing="paper", policy_hidden=8),
     Config(first_location="centre"),
+    Config(reward="gain", discount=0.5, routing="paper"),
     Config(policy="random"),
     Config(policy="centre", core="lstm"),
     Config(model="fc", rollouts=3),

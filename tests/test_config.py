@@ -15,11 +15,11 @@ AT_LEAST_ONE = (
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
-NOT_NEGATIVE_FLOATS = ("policy_weight", "policy_lr", "momentum", "warmup_epochs", "clip")
+NOT_NEGATIVE_FLOATS = ("policy_weight", "policy_lr", "momentum", "warmup_epochs", "clip", "discount", "early_weight")
 POSITIVE_FLOATS = ("std", "lr")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
-    *("routing", "optimizer", "schedule", "dataset"),
+    *("routing", "optimizer", "schedule", "dataset", "reward"),
 )
 
 BAD = [
@@ -52,7 +52,9 @@ def test_presets_are_what_their_names_say():
             assert preset.glimpses == int(words[1])
         assert preset.dataset.startswith(words[0].rstrip("0123456789p")[:5])
         assert preset.core == ("lstm" if "lstm" in words or words[0] in ("cifar10", "omniglot") else "rnn")
-        assert preset.routing == ("paper" if "paper" in words else "detached")
+        finds = preset.model == "ram" and words[0].startswith(("translated", "cluttered"))
+        assert preset.reward == ("gain" if finds else "answer")
+        assert preset.routing == ("paper" if finds or "paper" in words else "detached")
         assert preset.policy == ("random" if "random" in words else "learned")
         assert preset.glimpse_network == ("conv" if "conv" in words else "linear")
 

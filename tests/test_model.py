@@ -16,21 +16,23 @@ from ramnp.heads import Baseline
 from ramnp.layers import Linear
 from ramnp.model import RecurrentAttentionModel
 from ramnp.policy import GaussianPolicy
+from ramnp.reinforce import Gain
 
 SMALL = {
     "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "policy_hidden": 0,
     "dtype": "float64",
 }  # fmt: skip
 WEIGHT = 0.7
+GAIN = Gain(early_weight=0.4, discount=0.6)
 IMAGES = 3
 
 
 class Case:
     """A small model with random weights, images, labels and noise, its gradient, and the matching scalar function."""
 
-    def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, **config):
+    def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, gain=None, **config):
         rng = np.random.default_rng(seed)
-        self.routing = routing
+        self.routing, self.rule = routing, () if gain is None else (gain,)
         self.model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, channels), 4, backend, seed=1)
         self.parameters = self.model.parameters
         self.parameters.values += backend.asarray(0.2 * rng.standard_normal(self.parameters.size))
@@ -38,15 +40,15 @@ class Case:
         self.labels = backend.asarray(rng.integers(0, 4, IMAGES))
         self.randomness = self.model.draw(rng, rollouts * IMAGES)
         self.rollout = self.model.forward(self.canvas, self.randomness)
-        self.frozen = freeze(self.model, self.rollout, self.labels)
+        self.frozen = freeze(self.model, self.rollout, self.labels, *self.rule)
         self.backward()
 
     def backward(self, routing=None, weight=WEIGHT):
         self.parameters.gradients.fill(0)
-        return self.model.backward(self.rollout, self.labels, routing or self.routing, weight)
+        return self.model.backward(self.rollout, self.labels, routing or self.routing, weight, *self.rule)
 
     def loss(self):
-        return surrogate_loss(self.model, self.canvas, self.randomness, self.frozen, self.routing, WEIGHT)
+        return surrogate_loss(self.model, self.canvas, self.randomness, self.frozen, self.routing, WEIGHT, *self.rule)
 
     def wrong(self):
         gradients = {name: self.model.backend.to_host(self.parameters.gradient(name)) for name in self.parameters}
@@ -70,6 +72,32 @@ def test_every_gradient(core, routing, scales, channels, glimpses, rollouts):
 @pytest.mark.parametrize(("squash", "hidden"), [("clip", 0), ("clip", 3), ("linear", 0), ("linear", 3)])
 def test_every_gradient_of_the_other_policies(squash, hidden):
     assert Case(module.NUMPY, squash=squash, policy_hidden=hidden, glimpses=3).wrong() == []
+
+
+@pytest.mark.parametrize("glimpses", [1, 4])
+@pytest.mark.parametrize("first", ["uniform", "learned"])
+@pytest.mark.parametrize("routing", ["paper", "detached"])
+def test_every_gradient_where_gains_are_rewarded(backend, routing, first, glimpses):
+    case = Case(backend, routing, gain=GAIN, glimpses=glimpses, first_location=first, policy_hidden=3)
+    assert case.wrong() == []
+
+
+def test_early_answers_that_do_not_reach_the_core_are_caught(monkeypatch):
+    right = module.hybrid_loss
+    late = lambda *args: (loss := right(*args))._replace(dearlier=0 * loss.dearlier)  # noqa: E731
+    monkeypatch.setattr(module, "hybrid_loss", late)
+    assert {"core.W_hh", "action.W"} <= set(Case(module.NUMPY, gain=GAIN, glimpses=3).wrong())
+
+
+def test_answers_after_every_glimpse_end_with_the_last():
+    case = Case(module.NUMPY, glimpses=3)
+    answers = case.model.answers(case.rollout)
+    assert answers.shape == (3, 2 * IMAGES, 4)
+    np.testing.assert_allclose(answers[-1], case.rollout.log_p)
+    stopped = Case(module.NUMPY, glimpses=1)
+    stopped.parameters.values[:] = case.parameters.values
+    stopped.rollout = stopped.model.forward(stopped.canvas, case.randomness[:1])
+    np.testing.assert_allclose(answers[0], stopped.rollout.log_p)
 
 
 OTHERS = [

@@ -13,6 +13,7 @@ from ramnp.model import RecurrentAttentionModel
 from ramnp.models import build
 from ramnp.optim import SGD, Adam, clip_gradients
 from ramnp.parameters import Parameters
+from ramnp.workers import rule
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -60,6 +61,8 @@ def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpse
         {"first_location": "learned"},
         {"first_location": "learned", "squash": "clip", "policy_hidden": 5, "core": "lstm"},
         {"first_location": "centre"},
+        {"reward": "gain", "discount": 0.6, "early_weight": 0.4},
+        {"reward": "gain", "discount": 0.0, "first_location": "learned", "policy_hidden": 5},
         {"policy": "random", "core": "lstm"},
         {"policy": "centre", "glimpse_network": "conv"},
     ],
@@ -94,7 +97,7 @@ def compare_model(rng, routing, **options):
 
     canvas = model.canvas(images)
     rollout = model.forward(canvas, randomness)
-    loss = model.backward(rollout, labels, routing, policy_weight)
+    loss = model.backward(rollout, labels, routing, policy_weight, *rule(config))
     assert len(rollout.samples) == (
         0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned")
     )

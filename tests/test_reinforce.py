@@ -1,6 +1,7 @@
 """The losses, and the heads they are computed from."""
 
 import numpy as np
+import pytest
 from checking import failures, wrong_gradients
 
 from ramnp import reinforce
@@ -59,6 +60,43 @@ def test_hybrid_loss_puts_the_parts_together(rng):
     np.testing.assert_allclose(loss.dmu, -0.7 / 5 * advantage[..., None] * (samples - mu) / 0.3**2)
     np.testing.assert_allclose(loss.terms["action"], -log_p[np.arange(5), labels].mean())
     np.testing.assert_allclose(loss.terms["baseline"], ((baseline - reward) ** 2).mean())
+
+
+def gains_of(log_p, labels, decisions, discount):
+    """The definition, one rollout and one location at a time."""
+    steps, rows, _ = log_p.shape
+    returns = np.zeros((decisions, rows))
+    for s, row in np.ndindex(decisions, rows):
+        for later in range(steps - decisions + s, steps):
+            before = np.exp(log_p[later - 1, row, labels[row]]) if later else 0.0
+            gain = np.exp(log_p[later, row, labels[row]]) - before
+            returns[s, row] += discount ** (later - (steps - decisions + s)) * gain
+    return returns
+
+
+@pytest.mark.parametrize("discount", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("decisions", [0, 3, 4])
+def test_a_location_is_rewarded_with_what_is_gained_from_then_on(backend, rng, decisions, discount):
+    answers, labels = np.log(rng.dirichlet(np.ones(3), (4, 5))), np.array([0, 2, 1, 1, 0])
+    returns = reinforce.gain_returns(backend.asarray(answers), backend.asarray(labels), decisions, discount, backend.xp)
+    assert returns.shape == (decisions, 5)
+    np.testing.assert_allclose(backend.to_host(returns), gains_of(answers, labels, decisions, discount), atol=1e-12)
+    if discount == 1 and decisions == 3:  # the sum telescopes
+        p = np.exp(answers[:, np.arange(5), labels])
+        np.testing.assert_allclose(backend.to_host(returns), p[-1] - p[:-1])
+
+
+def test_hybrid_loss_with_gains(rng):
+    policy, gain = GaussianPolicy(4, 0.3, rng, dtype=np.float64), reinforce.Gain(early_weight=0.4, discount=0.6)
+    answers, labels = np.log(rng.dirichlet(np.ones(3), (4, 5))), np.array([0, 2, 1, 1, 0])
+    mu, samples, baseline = (rng.standard_normal(shape) for shape in ((3, 5, 2), (3, 5, 2), (3, 5)))
+    loss = reinforce.hybrid_loss(answers[-1], labels, mu, samples, baseline, policy, 0.7, answers=answers, gain=gain)
+    advantage = gains_of(answers, labels, 3, 0.6) - baseline
+    right = answers[:, np.arange(5), labels].mean(axis=1)
+    assert loss.reward == reinforce.rewards(answers[-1], labels).mean()
+    np.testing.assert_allclose(loss.terms["action"], -right[-1] - 0.4 * right[:-1].sum())
+    np.testing.assert_allclose(loss.dmu, -0.7 / 5 * advantage[..., None] * (samples - mu) / 0.3**2)
+    np.testing.assert_allclose(loss.terms["baseline"], (advantage**2).mean())
 
 
 def test_one_glimpse_has_no_decisions(rng):

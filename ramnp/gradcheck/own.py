@@ -21,6 +21,7 @@ from ramnp.model import RecurrentAttentionModel
 from ramnp.models import build
 from ramnp.parameters import Part
 from ramnp.policy import SQUASHES, GaussianPolicy
+from ramnp.reinforce import Gain
 
 SAMPLE = 40  # coordinates of a large array that are checked
 
@@ -171,7 +172,7 @@ def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
     yield of_function(lambda: reinforce.baseline_loss(b, reward), b, "baseline", gradient, backend.xp)
 
 
-def model(routing: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+def model(routing: str, gain: Gain | None = None) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for name, scales, channels, rollouts, first in (("rnn", 1, 1, 2, "uniform"), ("lstm", 2, 3, 1, "learned")):
             config = ModelConfig(
@@ -183,19 +184,21 @@ def model(routing: str) -> Callable[[Backend, np.random.Generator], Iterator[Sub
             canvas = made.canvas(rng.random((3, 9, 7, channels)))
             labels = backend.asarray(rng.integers(0, 4, 3))
             randomness = made.draw(rng, 3 * rollouts)
-            yield of_model(made, canvas, labels, randomness, routing)
+            yield of_model(made, canvas, labels, randomness, routing, gain)
 
     return checks
 
 
-def of_model(made: RecurrentAttentionModel, canvas: Any, labels: Array, randomness: Array, routing: str) -> Subject:
+def of_model(
+    made: RecurrentAttentionModel, canvas: Any, labels: Array, randomness: Array, routing: str, gain: Gain | None
+) -> Subject:
     """A whole model, with all frozen that the estimator takes as constant (`surrogate.py`)."""
     rollout = made.forward(canvas, randomness)
-    frozen = freeze(made, rollout, labels)
+    frozen = freeze(made, rollout, labels, gain)
     made.parameters.gradients.fill(0)
-    made.backward(rollout, labels, routing, 0.7)
+    made.backward(rollout, labels, routing, 0.7, gain)
     arrays = {name: (made.parameters[name], made.parameters.gradient(name)) for name in made.parameters}
-    return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, routing, 0.7), arrays)
+    return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, routing, 0.7, gain), arrays)
 
 
 def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
@@ -238,6 +241,7 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "model-paper": model("paper"),
     "fc": comparison("fc"),
     "cnn": comparison("cnn"),
+    "model-gain": model("paper", Gain(early_weight=0.4, discount=0.6)),
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ramnp.backend import Array
 from ramnp.layers import flatten_time
 from ramnp.model import RecurrentAttentionModel, Rollout
-from ramnp.reinforce import loss_terms, rewards
+from ramnp.reinforce import Gain, gain_returns, loss_terms, rewards
 from ramnp.sensor import Canvas
 
 
@@ -20,7 +20,7 @@ class Frozen:
     """What is constant to the estimator: copies from one rollout.
 
     Attributes:
-        samples: (S, R, 2); decisions: (S, R, N) the states at which they were sampled; reward: (R,);
+        samples: (S, R, 2); decisions: (S, R, N) the states at which they were sampled; reward: (R,), or (S, R);
         advantage: (S, R); labels: (R,) tiled over the rollouts.
     """
 
@@ -31,10 +31,13 @@ class Frozen:
     labels: Array
 
 
-def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array) -> Frozen:
+def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, gain: Gain | None = None) -> Frozen:
     """Copy what is constant from a rollout with labels (B,)."""
     labels = model.tile(labels, rollout)
-    reward = rewards(rollout.log_p, labels)
+    if gain:
+        reward = gain_returns(model.answers(rollout), labels, len(rollout.samples), gain.discount, model.xp)
+    else:
+        reward = rewards(rollout.log_p, labels)
     return Frozen(
         samples=rollout.samples.copy(),
         decisions=model.decisions(rollout).copy(),
@@ -51,6 +54,7 @@ def surrogate_loss(
     frozen: Frozen,
     routing: str,
     policy_weight: float,
+    gain: Gain | None = None,
 ) -> float:
     """The hybrid loss at the model's present parameters, with all else frozen."""
     rollout = model.forward(canvas, randomness, samples=frozen.samples)
@@ -68,5 +72,7 @@ def surrogate_loss(
         frozen.reward,
         policy_weight,
         model.xp,
+        model.answers(rollout) if gain else None,
+        gain,
     )
     return float(sum(terms.values()))
