@@ -2,7 +2,8 @@
 
 `python -m ramnp.train --list-presets` prints them beside the figures to expect. A preset is what it changes of the
 default configuration, `mnist-6`. What is changed beyond MNIST follows the published sizes of sensor and network. The
-learning rule is tuned on `mnist-2`, `mnist-6` and `cluttered60-8` alone (docs/results_log.md says what was tried).
+learning rule is tuned on `mnist-2`, `mnist-6` and `cluttered60-8` alone, by validation errors (docs/results_log.md says
+what was tried).
 """
 
 from typing import Any, NamedTuple
