@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         terms: of the hybrid loss: action, policy, baseline.
-        reward: the mean reward.
+        reward: the share of right answers after the last glimpse.
         log_p: (R, A).
         mu, samples: (S, R, 2).
         baseline: (S, R).
@@ -198,7 +198,7 @@ class Ram(nn.Module):
     """Recurrent attention with its hybrid loss.
 
     Args:
-        config: the model, and the learning rule's `routing` and `policy_weight`.
+        config: the model, and the learning rule: `routing`, `policy_weight`, `reward`, `discount`, `early_weight`.
         channels: C, colours of the images.
         classes: A.
         margin: border of zeros around the images, in pixels.

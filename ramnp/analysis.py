@@ -92,7 +92,7 @@ def look_along(model: RecurrentAttentionModel, canvas: Canvas, locations: Array)
 
 def answers_by_glimpse(model: RecurrentAttentionModel, rollout: Rollout, images: int) -> Array:
     """(T, B) the answer from each h_t, by class probabilities averaged over each image's rollouts."""
-    p = model.xp.exp(model.answers(rollout)).reshape(len(rollout.h), -1, images, model.classes)
+    p = model.xp.exp(model.answers(rollout.h)).reshape(len(rollout.h), -1, images, model.classes)
     return p.mean(axis=1).argmax(axis=2)
 
 

@@ -38,6 +38,19 @@ class Above(NamedTuple):
         return f"above {self.bound}"
 
 
+class Within(NamedTuple):
+    """The range of a field: from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        return f"from {self.least} to {self.most}"
+
+
 class Group:
     """A frozen dataclass that checks its fields against their annotations.
 
@@ -99,9 +112,11 @@ class LearningConfig(Group):
     reward: Annotated[
         Literal["answer", "gain"],
         "what rewards a location: a right answer at the end (answer, the paper), or what its glimpse adds to the "
-        "probability of the label (gain): see reinforce.py",
+        "probability of the label (gain; answers are then trained after every glimpse): see reinforce.py",
     ] = "answer"
-    discount: Annotated[float, "of later gains, a power for each glimpse; 0 counts the next alone", AtLeast(0)] = 1.0
+    discount: Annotated[
+        float, "of the gains of later glimpses, a power for each; 0 counts the next alone", Within(0, 1)
+    ] = 0.0
     early_weight: Annotated[float, "weight of the cross-entropy of each answer before the last", AtLeast(0)] = 0.2
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
     lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
@@ -179,7 +194,7 @@ class Field(NamedTuple):
 
     kind: Any
     text: str
-    range: AtLeast | Above | None = None
+    range: AtLeast | Above | Within | None = None
 
     @property
     def choices(self) -> tuple[str, ...] | None:

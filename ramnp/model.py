@@ -255,10 +255,10 @@ class RecurrentAttentionModel(Classifier):
         """(S, R, N) the states at which the locations were sampled. h_0 = 0 is one where the first is learned."""
         return rollout.core.h[self.given : -1]
 
-    def answers(self, rollout: Rollout) -> Array:
-        """(T, R, A) log p after every glimpse: what it would answer if it stopped there."""
-        logits, _ = self.action.forward(flatten_time(rollout.h))
-        return log_softmax(logits, self.xp).reshape(*rollout.h.shape[:2], self.classes)
+    def answers(self, h: Array) -> Array:
+        """(n, R, A) log p from states (n, R, N): what it would answer if it stopped there."""
+        logits, _ = self.action.forward(flatten_time(h))
+        return log_softmax(logits, self.xp).reshape(*h.shape[:2], self.classes)
 
     def backward(
         self, rollout: Rollout, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
@@ -274,7 +274,7 @@ class RecurrentAttentionModel(Classifier):
             labels: (B,) integers.
             routing: "detached" or "paper".
             policy_weight: weight of the REINFORCE term.
-            gain: rewards a glimpse for what it adds. Default: the paper's rule, one reward for the last answer.
+            gain: rewards locations for what their glimpses add. Default: the paper's rule, one reward for all.
         """
         h, decisions, blind, room = rollout.h, self.decisions(rollout), self.blind, rollout.gradients
         loss = hybrid_loss(
@@ -286,7 +286,7 @@ class RecurrentAttentionModel(Classifier):
             self.policy,
             policy_weight,
             self.xp,
-            self.answers(rollout) if gain else None,
+            self.answers(h[:-1]) if gain else None,
             gain,
         )
         dh = room.h

@@ -48,8 +48,8 @@ _SCENE = {"patch": 12, "scales": 3}
 _TRANSLATED = {"dataset": "translated-mnist", "size": 60, **_SCENE}
 _CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE, **_LONGER}
 _LARGE = {**_CLUTTERED, "size": 100, "pieces": 8, "scales": 4}
-# Where a digit must be found first, every glimpse is rewarded for what it adds, and the core learns to look, too.
-_FIND = {"reward": "gain", "discount": 0.0, "routing": "paper", "policy_weight": 0.5, "lr": 2e-3}
+# Where a digit must be found first, each location is rewarded for what its glimpse adds, and the core learns to look.
+_FIND = {"reward": "gain", "routing": "paper", "policy_weight": 0.5, "lr": 2e-3}
 _CIFAR = {"dataset": "cifar10", "core": "lstm"}
 _FC, _CNN = {"model": "fc"}, {"model": "cnn"}
 

@@ -14,17 +14,17 @@ reward. The function whose gradient is all of this is the surrogate loss
 
 in which the sampled l, the reward and advantage_t = reward - b_t are constants (Williams 1992).
 
-That is the paper's rule: one answer, and one reward for all locations alike. Beside it stands another (`Gain`), which
-tells the locations apart. What the network would answer if it stopped at t is read off h_t in the same way, and a
-glimpse is rewarded for what it adds to the probability of the label,
+That is the paper's rule: one answer, and one reward for all locations alike. Beside it stands another (`Gain`). What
+the network would answer if it stopped at t is read off h_t in the same way, and trained: the cross-entropy of each
+answer before the last is added to L, with the weight `early_weight`. A glimpse gains what it adds to the probability of
+the label, and in place of the reward l_{t+1} has, as a constant like it,
 
-    gain_t = p_t - p_{t-1},    p_t = softmax(h_t W_a + b_a)[label],  p_0 = 0,
-    return_t = gain_{t+1} + discount gain_{t+2} + discount^2 gain_{t+3} + ...   in place of the reward of l_{t+1},
+    return_t = gain_{t+1} + discount gain_{t+2} + discount^2 gain_{t+3} + ...,
+    gain_t = p_t - p_{t-1},    p_t = softmax(h_t W_a + b_a)[label],    p_0 = 0.
 
-and the cross-entropy of log p_1, ..., log p_{T-1} is added with the weight `early_weight`, so that they are answers.
-With a discount of 1 the gains add up to p_T - p_t: the last answer's probability again, less what was known before the
-location was chosen, which no choice can change (a potential: Ng, Harada & Russell 1999). With 0 only the next glimpse
-counts.
+With a discount of 0 each location is rewarded for its own glimpse alone: every one then has an objective of its own.
+With 1 the gains add up to p_T - p_t. That is one objective for all again, the probability of a right answer at the end:
+p_t was known before the location was chosen, and so, like a baseline, changes nothing but the variance.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ TERMS = ("action", "policy", "baseline")
 
 
 class Gain(NamedTuple):
-    """The rule that rewards a glimpse for what it adds: see above.
+    """The rule that rewards locations for what their glimpses add: see above.
 
     Attributes:
         early_weight: of the cross-entropy of the answers before the last.
@@ -56,7 +56,7 @@ class HybridLoss(NamedTuple):
     R rollouts, S sampled locations in each, A classes.
 
     Attributes:
-        terms: the three terms of L by name (`TERMS`), 0-d arrays.
+        terms: the three terms of L by name (`TERMS`), 0-d arrays; "action" has the earlier answers in it.
         reward: the share of right answers after the last glimpse, a 0-d array.
         dlogits: (R, A), of the last answer.
         dmu: (S, R, 2).
@@ -77,13 +77,14 @@ def rewards(log_p: Array, labels: Array) -> Array:
     return (log_p.argmax(axis=1) == labels).astype(log_p.dtype)
 
 
-def gain_returns(answers: Array, labels: Array, decisions: int, discount: float, xp: Any = np) -> Array:
-    """(S, R) what each of the last S = `decisions` locations is rewarded with, from all answers log p (T, R, A)."""
+def gain_returns(earlier: Array, log_p: Array, labels: Array, sampled: int, discount: float, xp: Any = np) -> Array:
+    """(S, R) the returns of the last S = `sampled` locations, from the answers before the last and the last."""
+    answers = xp.concatenate([earlier, log_p[None]])
     p = (xp.exp(answers) * one_hot(labels, answers.shape[2], xp)).sum(axis=2)
     returns = p.copy()
     returns[1:] -= p[:-1]
-    returns = returns[len(p) - decisions :]
-    for s in reversed(range(decisions - 1)):
+    returns = returns[len(p) - sampled :]
+    for s in reversed(range(sampled - 1)):
         returns[s] += discount * returns[s + 1]
     return returns
 
@@ -118,13 +119,13 @@ def loss_terms(
     reward: Array,
     policy_weight: float,
     xp: Any = np,
-    answers: Array | None = None,
+    earlier: Array | None = None,
     gain: Gain | None = None,
 ) -> dict[str, Array]:
     """The three terms of L, from the shapes above and below."""
     action = cross_entropy(log_p, labels, xp)
     if gain:
-        action += gain.early_weight * cross_entropy(answers[:-1], labels, xp)
+        action += gain.early_weight * cross_entropy(earlier, labels, xp)
     return {
         "action": action,
         "policy": policy_weight * policy_loss(advantage, log_pi),
@@ -141,7 +142,7 @@ def hybrid_loss(
     policy: GaussianPolicy,
     policy_weight: float,
     xp: Any = np,
-    answers: Array | None = None,
+    earlier: Array | None = None,
     gain: Gain | None = None,
 ) -> HybridLoss:
     """L and where its gradient enters the network.
@@ -151,18 +152,18 @@ def hybrid_loss(
         labels: (R,) integers.
         mu, samples: (S, R, 2) means and unclipped samples of the last S locations.
         baseline: (S, R).
-        answers: (T, R, A) after every glimpse, where `gain` is the rule, and not the paper's.
+        earlier: (T - 1, R, A) after the glimpses before, where `gain` is the rule, and not the paper's.
     """
     right = rewards(log_p, labels)
-    reward = gain_returns(answers, labels, len(mu), gain.discount, xp) if gain else right
+    reward = gain_returns(earlier, log_p, labels, len(mu), gain.discount, xp) if gain else right
     advantage = reward - baseline
     log_pi = policy.log_prob(samples, mu)
     dlog_pi = policy_weight * policy_loss_backward(advantage)
     return HybridLoss(
-        terms=loss_terms(log_p, labels, log_pi, advantage, baseline, reward, policy_weight, xp, answers, gain),
+        terms=loss_terms(log_p, labels, log_pi, advantage, baseline, reward, policy_weight, xp, earlier, gain),
         reward=right.mean(),
         dlogits=cross_entropy_backward(log_p, labels, xp),
         dmu=policy.log_prob_backward(dlog_pi, samples, mu),
         dbaseline=baseline_loss_backward(baseline, reward),
-        dearlier=gain.early_weight * cross_entropy_backward(answers[:-1], labels, xp) if gain else None,
+        dearlier=gain.early_weight * cross_entropy_backward(earlier, labels, xp) if gain else None,
     )

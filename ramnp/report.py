@@ -137,8 +137,8 @@ one sampled rollout; *averaged*, class probabilities averaged over ten sampled r
 in the image unless a preset says otherwise. The best epoch is chosen on held-out training images, and is the last one
 where none are held out; test images choose nothing. Floor and goal are set for the averaged figure: at the floor or
 below a row counts as reproduced, and the goal is to be below. With several seeds a figure is the median (smallest to
-largest). *Rewarded*: `answer` is the paper's rule, one reward for the last answer; with `gain` each glimpse is rewarded
-for what it adds to the probability of the label (`ramnp/reinforce.py`).
+largest). *Rewarded*: `answer` is the paper's rule, one reward for the last answer; with `gain` each location is
+rewarded for what its glimpse adds to the probability of the label (`ramnp/reinforce.py`).
 
 *Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014); *TF* the TensorFlow implementation
 with a hybrid loss and Monte Carlo sampling; *best* the lowest figure known of any reimplementation."""
@@ -229,7 +229,7 @@ def effort(name: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
         f"`{name}`",
         ", ".join(str(result["seed"]) for result in results),
         f"{results[0]['parameters']:,}",
-        PRESETS[name].reward if PRESETS[name].model == "ram" else "-",
+        PRESETS[name].reward if (PRESETS[name].model, PRESETS[name].policy) == ("ram", "learned") else "-",
         str(results[0]["epochs"]),
         f"{results[0]['training_images']:,}",
         f"{hours} h",

@@ -36,7 +36,7 @@ ALIGNMENT = 64  # bytes: a cache line
 
 
 def rule(config: LearningConfig) -> tuple[Gain, ...]:
-    """What the model's backward pass must be told beyond the paper's rule."""
+    """What `backward` is told beyond the paper's rule; nothing where that is the rule: one need not know more."""
     return (Gain(config.early_weight, config.discount),) if config.reward == "gain" else ()
 
 

@@ -29,6 +29,7 @@ BAD = [
     *((name, value) for name in POSITIVE_FLOATS for value in (0, 0.0, -1.0, math.nan, math.inf, -math.inf, "1", None)),
     *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
     *(("momentum", value) for value in (1, 1.0, 2.0)),
+    *(("discount", value) for value in (1.01, 2)),
     *((name, value) for name in ("preset", "alphabets", "data_path") for value in (None, 6, ["mnist-6"])),
 ]
 

@@ -86,6 +86,13 @@ def test_log_softmax_and_cross_entropy(backend, rng):
     loss = lambda: float(layers.cross_entropy(layers.log_softmax(x, xp), labels, xp))  # noqa: E731
     assert failures(loss, {"x": (x, dx)}) == []
     assert failures(loss, {"x": (x, dx * 5)}) == ["x"]  # sum for mean
+    several = xp.stack([layers.log_softmax(x, xp), layers.log_softmax(2 * x, xp)])
+    apart = [
+        (layers.cross_entropy(log_p, labels, xp), layers.cross_entropy_backward(log_p, labels, xp)) for log_p in several
+    ]
+    assert float(layers.cross_entropy(several, labels, xp)) == pytest.approx(float(apart[0][0] + apart[1][0]))
+    together = layers.cross_entropy_backward(several, labels, xp)
+    np.testing.assert_array_equal(*(backend.to_host(each) for each in (together, xp.stack([dx for _, dx in apart]))))
 
 
 def test_log_softmax_of_large_values():

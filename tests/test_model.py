@@ -91,7 +91,7 @@ def test_early_answers_that_do_not_reach_the_core_are_caught(monkeypatch):
 
 def test_answers_after_every_glimpse_end_with_the_last():
     case = Case(module.NUMPY, glimpses=3)
-    answers = case.model.answers(case.rollout)
+    answers = case.model.answers(case.rollout.h)
     assert answers.shape == (3, 2 * IMAGES, 4)
     np.testing.assert_allclose(answers[-1], case.rollout.log_p)
     stopped = Case(module.NUMPY, glimpses=1)
@@ -158,12 +158,13 @@ def test_detached_routing_trains_each_part_by_its_own_loss_alone():
     ("term", "trains"),
     [
         ("dlogits", {"action", "core", "glimpse"}),
+        ("dearlier", {"action", "core", "glimpse"}),
         ("dmu", {"policy", "core", "glimpse"}),
         ("dbaseline", {"baseline"}),
     ],
 )
 def test_each_term_reaches_its_parts_and_no_other(monkeypatch, routing, term, trains):
-    gradients = {"dlogits", "dmu", "dbaseline"}
+    gradients = {"dlogits", "dearlier", "dmu", "dbaseline"}
     right = module.hybrid_loss
 
     def only_one(*args):
@@ -171,7 +172,7 @@ def test_each_term_reaches_its_parts_and_no_other(monkeypatch, routing, term, tr
         return loss._replace(**{name: 0 * getattr(loss, name) for name in gradients - {term}})
 
     monkeypatch.setattr(module, "hybrid_loss", only_one)
-    parameters = Case(module.NUMPY, routing, glimpses=3).parameters
+    parameters = Case(module.NUMPY, routing, gain=GAIN, glimpses=3).parameters
     reached = {part for part, span in parameters.spans().items() if parameters.gradients[span].any()}
     assert reached == ({"policy"} if (term, routing) == ("dmu", "detached") else trains)
 

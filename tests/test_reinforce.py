@@ -78,7 +78,8 @@ def gains_of(log_p, labels, decisions, discount):
 @pytest.mark.parametrize("decisions", [0, 3, 4])
 def test_a_location_is_rewarded_with_what_is_gained_from_then_on(backend, rng, decisions, discount):
     answers, labels = np.log(rng.dirichlet(np.ones(3), (4, 5))), np.array([0, 2, 1, 1, 0])
-    returns = reinforce.gain_returns(backend.asarray(answers), backend.asarray(labels), decisions, discount, backend.xp)
+    arrays = (backend.asarray(array) for array in (answers[:-1], answers[-1], labels))
+    returns = reinforce.gain_returns(*arrays, decisions, discount, backend.xp)
     assert returns.shape == (decisions, 5)
     np.testing.assert_allclose(backend.to_host(returns), gains_of(answers, labels, decisions, discount), atol=1e-12)
     if discount == 1 and decisions == 3:  # the sum telescopes
@@ -90,7 +91,9 @@ def test_hybrid_loss_with_gains(rng):
     policy, gain = GaussianPolicy(4, 0.3, rng, dtype=np.float64), reinforce.Gain(early_weight=0.4, discount=0.6)
     answers, labels = np.log(rng.dirichlet(np.ones(3), (4, 5))), np.array([0, 2, 1, 1, 0])
     mu, samples, baseline = (rng.standard_normal(shape) for shape in ((3, 5, 2), (3, 5, 2), (3, 5)))
-    loss = reinforce.hybrid_loss(answers[-1], labels, mu, samples, baseline, policy, 0.7, answers=answers, gain=gain)
+    loss = reinforce.hybrid_loss(
+        answers[-1], labels, mu, samples, baseline, policy, 0.7, earlier=answers[:-1], gain=gain
+    )
     advantage = gains_of(answers, labels, 3, 0.6) - baseline
     right = answers[:, np.arange(5), labels].mean(axis=1)
     assert loss.reward == reinforce.rewards(answers[-1], labels).mean()

@@ -35,7 +35,8 @@ def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, gain
     """Copy what is constant from a rollout with labels (B,)."""
     labels = model.tile(labels, rollout)
     if gain:
-        reward = gain_returns(model.answers(rollout), labels, len(rollout.samples), gain.discount, model.xp)
+        earlier, sampled = model.answers(rollout.h[:-1]), len(rollout.samples)
+        reward = gain_returns(earlier, rollout.log_p, labels, sampled, gain.discount, model.xp)
     else:
         reward = rewards(rollout.log_p, labels)
     return Frozen(
@@ -72,7 +73,7 @@ def surrogate_loss(
         frozen.reward,
         policy_weight,
         model.xp,
-        model.answers(rollout) if gain else None,
+        model.answers(rollout.h[:-1]) if gain else None,
         gain,
     )
     return float(sum(terms.values()))
