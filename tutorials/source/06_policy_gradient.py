@@ -574,6 +574,11 @@ _ = right.legend()
 # `python -m ramnp.gradcheck.estimator` repeats section 3 for the code of `ramnp` itself, with 400,000 looks and a
 # reward that is integrated by quadrature; `docs/gradcheck.md` has what it found.
 #
+# **A thought to take along.** One reward for a whole path: the fifth look is praised for what the second one saw. Who
+# answers after *every* look can praise each for what it added, which is far less noisy, and is no longer quite the same
+# aim. `ramnp/reinforce.py` has this rule beside the paper's (`--reward gain`), and `docs/results_log.md` tells what it
+# did to a policy that had to find its digit.
+#
 # ## What you can now do
 #
 # - Say why a sampled decision cannot be differentiated, and what can.

@@ -230,7 +230,8 @@ for text, rows in {
 #
 # ## 3. Does it look at the digit?
 #
-# Here is the network for the cluttered task, with its eight glimpses of three squares.
+# Here is the network for the cluttered task, with its eight glimpses of three squares. (Each of its locations was
+# rewarded for what the glimpse added: the thought at the end of 06.)
 
 # %%
 searcher = load_pretrained("cluttered60-8", "numpy")
