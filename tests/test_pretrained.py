@@ -126,6 +126,24 @@ def test_it_is_the_rounded_weights_that_are_evaluated(finished, monkeypatch):
     assert not np.array_equal(np.sort(values), np.sort(whole))
 
 
+def test_weights_that_rounding_harms_stay_as_they_are(finished, monkeypatch):
+    result, run, folder = finished
+    figures = json.loads(result.read_text())["test_error"]
+
+    def harmed(model, source):
+        values = model.parameters.values
+        return figures | {"averaged": figures["averaged"] + (values == values.astype(np.float16)).all()}
+
+    monkeypatch.setattr(shipping, "evaluate", harmed)
+    weights, card = ship("mnist-2", result, run, NUMPY, folder)
+    saved, whole = (checkpoint.load(path).parameters for path in (weights, run / "best.npz"))
+    for name, value in whole.items():
+        assert saved[name].dtype == np.float32
+        np.testing.assert_array_equal(saved[name], value)
+    assert "| float32, as here |" in card.read_text()
+    assert "rounded" not in card.read_text()
+
+
 def test_weights_of_another_epoch_than_the_results_are_refused(finished):
     result, run, folder = finished
     values = json.loads(result.read_text())
