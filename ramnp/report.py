@@ -337,7 +337,8 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
         scale_errors(axes)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=7)
+    kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(kinds.values(), kinds.keys(), fontsize=8, loc="outside lower center", ncols=len(kinds))
     return saved(figure, path) if drawn else None
 
 
