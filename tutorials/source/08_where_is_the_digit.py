@@ -338,10 +338,11 @@ _ = panels[1].legend(title="locations", fontsize=9)
 # How to read it, line by line:
 #
 # - *its policy* below *another image* (left): the path is worth something because it was made for this image. For the
-#   leaf there is no such gap. **This gap is the evidence.**
-# - *another image* below *at random*: what the paths have in common helps, too. A typical path is a good path.
-# - *at the centre*: a blurred look at the middle shows roughly what is there, and more looks at the same place add
-#   nothing.
+#   leaf there is next to no gap. **This gap is the evidence.**
+# - *another image*, far below *at random* after two glimpses, and above it in the end: a typical second glimpse is a
+#   good one, but a path that stays where some other digit was sees nothing new, and random ones do.
+# - *at the centre*: a blurred look at the middle shows roughly what is there. More looks at the same place add nothing,
+#   and confuse a network that was never made to stare.
 #
 # One thing it does not say is how well a network could do with random glimpses. This one never trained for them, and
 # is lost for lack of practice as well. The honest control is a network *trained* with random glimpses, the last row of
@@ -449,13 +450,15 @@ axes.axhline(at_random, color=figures.GREEN, ls=":", label="at random")
 if distance_of_staring is not None:
     axes.axhline(distance_of_staring, color=figures.RED, ls="-.", label="at the centre (exercise 8.5)")
 axes.set(xlabel="glimpse", ylabel="mean distance to the digit (pixels)", title="how far from the digit?", ylim=(0, 30))
-_ = axes.legend(ncols=2, fontsize=9, loc="lower left")
+_ = axes.legend(ncols=2, fontsize=9, loc="upper right", bbox_to_anchor=(1, 0.83))
 
 # %% [markdown]
 # Whoever compares with random glimpses alone will be delighted with any network that stays in the middle: staring
 # halves the distance. So it is the red line that counts: *below* it, somebody went to the digit. And even then mind
 # what is asked: a digit is 28 pixels wide, and to read it one looks at its strokes and ends, not at its centre. A good
-# path may well leave the centre again. So distance can speak for a policy, and hardly against it.
+# path may well leave the centre again. (The last glimpses of this one leave the digit altogether in some images: once
+# the answer is known there is nothing to gain, and an empty corner cannot spoil it.) So distance can speak for a policy,
+# and hardly against it.
 #
 # ## 6. Measure the information
 #
@@ -570,7 +573,7 @@ _ = axes.legend()
 # %% [markdown]
 # Look at the leaf. It knows nothing of looking for digits, and its line is not on the dotted one: it moves with what
 # it has seen, and what it has seen depends on where the digit is. So **information shows that a policy reacts, not
-# that it seeks.** For that, the swap of section 4 is needed: the leaf's paths were worth no more on their own images.
+# that it seeks.** For that, the swap of section 4 is needed: the leaf's paths were hardly worth more on their own images.
 # One instrument alone can be fooled; the two together are hard to fool.
 #
 # Last, the picture of all this: where the glimpses of all images lie *relative to the digit*, whose square is dashed.
