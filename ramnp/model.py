@@ -286,8 +286,7 @@ class RecurrentAttentionModel(Classifier):
             self.policy,
             policy_weight,
             self.xp,
-            self.answers(h[:-1]) if gain else None,
-            gain,
+            *((self.answers(h[:-1]), gain) if gain else ()),  # a reader's loss need not know more than the paper's rule
         )
         dh = room.h
         dh[:-1] = 0
