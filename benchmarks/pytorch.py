@@ -50,13 +50,14 @@ class Sensor(nn.Module):
     """The glimpse sensor, for all rollouts at once.
 
     Args:
-        config: its `patch` and `scales`.
+        config: its `patch`, `scales`, `pixel_mean` and `pixel_std`.
         margin: border of zeros around the images, in pixels.
     """
 
     def __init__(self, config: ModelConfig, margin: int) -> None:
         super().__init__()
         self.patch, self.margin = config.patch, margin
+        self.mean, self.std = config.pixel_mean, config.pixel_std
         self.sides = [config.patch << k for k in range(config.scales)]
 
     def forward(self, pixels: Tensor, location: Tensor) -> Tensor:
@@ -73,7 +74,12 @@ class Sensor(nn.Module):
                     scene = halve(scene)
                 start = (scene.shape[1] - self.patch) // 2
                 seen.append(scene[:, start : start + self.patch, start : start + self.patch])
-        return torch.stack(seen, dim=1).flatten(1) * (1 / 255)
+        return self.standardized(torch.stack(seen, dim=1).flatten(1))
+
+    def standardized(self, rho: Tensor) -> Tensor:
+        """(pixel - mean) / std, of bytes."""
+        rho = rho * (1 / (255 * self.std))
+        return rho - self.mean / self.std if self.mean else rho
 
     def crop(self, pixels: Tensor, location: Tensor, side: int) -> Tensor:
         """(R, side, side, C) pixels around the locations, in the type of the locations."""
@@ -106,9 +112,9 @@ class LoopSensor(Sensor):
                 images[row % len(images), :, top[row] : top[row] + side, left[row] : left[row] + side]
                 for row in range(len(location))
             ]
-            patch = torch.stack(patches).to(location.dtype) / 255
+            patch = torch.stack(patches).to(location.dtype)
             seen.append(functional.avg_pool2d(patch, side // self.patch).permute(0, 2, 3, 1))
-        return torch.stack(seen, dim=1).flatten(1)
+        return self.standardized(torch.stack(seen, dim=1).flatten(1))
 
 
 def halve(scene: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The networks that the paper compares recurrent attention with (section 4.1, tables 1 and 2).
 
-They see the whole image x, scaled to [0, 1]:
+They see the whole image x, its pixels as the glimpse sensor hands them on:
 
     fully connected    h_1 = relu(x W_1 + b_1),   h_2 = relu(h_1 W_2 + b_2)    64 or 256 units each
     convolutional      h_1 = relu(conv(x)),       h_2 = relu(h_1 W_2 + b_2)    8 filters, 10 x 10, stride 5; 256 units
@@ -27,7 +27,7 @@ from ramnp.heads import ActionNetwork
 from ramnp.layers import RELU_GAIN, Linear, cross_entropy, cross_entropy_backward, log_softmax, relu, relu_backward
 from ramnp.parameters import Parameters, Part
 from ramnp.reinforce import Gain, rewards
-from ramnp.sensor import Canvas
+from ramnp.sensor import Canvas, standardize
 
 
 class Hidden(Part):
@@ -71,7 +71,7 @@ class Hidden(Part):
 
 @dataclass
 class Outcome:
-    """What a forward pass computed: x (B, ...), the images in [0, 1]; h_1 and h_2; log p (B, A)."""
+    """What a forward pass computed: x (B, ...), the images; h_1 and h_2; log p (B, A)."""
 
     x: Array
     hidden: tuple[Array, Array]
@@ -93,7 +93,7 @@ class WholeImageModel(Classifier):
     """log p = log softmax(h_2 W_a + b_a), of two hidden layers.
 
     Args:
-        config: `fc_units` and `dtype` count; the rest is about glimpses.
+        config: `fc_units`, `pixel_mean`, `pixel_std` and `dtype` count; the rest is about glimpses.
         image_shape, classes, backend: as for every `Classifier`.
         seed: of the initial weights.
     """
@@ -150,8 +150,7 @@ class WholeImageModel(Classifier):
         pixels = canvas.pixels[:, m : m + height, m : m + width]
         outcome = self.storage(len(pixels)) if out is None else out
         outcome.x[...] = pixels.reshape(outcome.x.shape)
-        if pixels.dtype == np.uint8:
-            outcome.x *= 1 / 255
+        standardize(outcome.x, pixels, self.config.pixel_mean, self.config.pixel_std)
         h, _ = self.hidden.forward(outcome.x, out=outcome.hidden)
         logits, _ = self.action.forward(h)
         outcome.log_p = log_softmax(logits, self.xp)

@@ -135,7 +135,7 @@ class RecurrentAttentionModel(Classifier):
         units = config.units
         control, learns_first = config.policy != "learned", config.first_location == "learned"
         self.given = config.glimpses if control else 0 if learns_first else 1
-        self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype)
+        self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype, config.pixel_mean, config.pixel_std)
         self.margin = self.sensor.margin
         self.glimpse = GLIMPSES[config.glimpse_network](
             self.sensor.shape(image_shape[2]),

@@ -16,6 +16,9 @@ patch's centre within half a pixel of p. Rows are the same with l_y and H.
 **Nesting.** If g is even, so are all sides, and every patch starts at floor(p + 1 / 2) - s / 2: all have one centre. A
 pixel of scale k is then exactly four of scale k - 1, so that one crop of the widest patch holds all of them.
 
+**Units.** Pixels go from 0 to 1, and bytes are scaled to that. What is handed on is (pixel - mean) / std, with two
+constants of the configuration: 0 and 1, but for photographs, whose pixels have a mean far from 0.
+
 The sensor has no parameters, and a location is a sampled constant, so it has no backward pass.
 """
 
@@ -56,6 +59,15 @@ def pad(images: Array, margin: int, xp: Any = np) -> Canvas:
     return Canvas(pixels, margin)
 
 
+def standardize(x: Array, pixels: Array, mean: float, std: float) -> None:
+    """Turn x, values of `pixels` in a float type, into (pixel - mean) / std in place; bytes are 255ths."""
+    unit = std * (255 if pixels.dtype == np.uint8 else 1)
+    if unit != 1:
+        x *= 1 / unit
+    if mean:
+        x -= mean / std
+
+
 def ruler(location: Array, extent: int) -> Array:
     """p: where a location in [-1, 1] falls on the ruler from 0 to `extent` pixels, along one axis."""
     return (location + 1) * (extent / 2)
@@ -77,11 +89,21 @@ class GlimpseSensor:
     Args:
         patch: side g of the finest patch, in pixels.
         scales: number K of patches; their sides are g, 2g, 4g, ...
+        mean, std: what the pixels are standardized with.
     """
 
-    def __init__(self, patch: int, scales: int, xp: Any = np, dtype: Any = np.float32) -> None:
+    def __init__(
+        self,
+        patch: int,
+        scales: int,
+        xp: Any = np,
+        dtype: Any = np.float32,
+        mean: float = 0.0,
+        std: float = 1.0,
+    ) -> None:
         self.patch = patch
         self.scales = scales
+        self.mean, self.std = mean, std
         self.sides = [patch << k for k in range(scales)]
         self.margin = (self.sides[-1] + 1) // 2  # a patch centred on the image's edge sticks out this far
         self.xp = xp
@@ -100,8 +122,8 @@ class GlimpseSensor:
         """rho: (R, D) from B canvases and locations (R, 2) in [-1, 1], with R a multiple of B.
 
         That locations lie in the image is not checked: on a GPU the host would wait for the answer. Row r looks at
-        image r mod B, so M rollouts of a batch share its pixels. uint8 pixels are scaled to [0, 1]. The D values of a
-        row are ordered (scale, row, column, channel).
+        image r mod B, so M rollouts of a batch share its pixels. The D values of a row are ordered (scale, row,
+        column, channel).
 
         Raises:
             UsageError: the canvas' border is too narrow, or R is not a multiple of B.
@@ -119,9 +141,12 @@ class GlimpseSensor:
             self.sense_nested(canvas, location, patches)
         else:
             self.sense(canvas, location, patches)
-        if pixels.dtype == np.uint8:
-            out *= 1 / 255
+        standardize(out, pixels, self.mean, self.std)
         return out
+
+    def pixels(self, rho: np.ndarray) -> np.ndarray:
+        """The pixels in [0, 1] behind rho, on the host, for pictures."""
+        return np.clip(rho * self.std + self.mean, 0, 1)
 
     def sense(self, canvas: Canvas, location: Array, patches: Array) -> None:
         """Write the patches (R, K, g, g, C) as they are defined: crop each, pool each."""

@@ -105,7 +105,7 @@ def plot_glimpses(
     rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
     host = model.backend.to_host
     pixels, labels, log_p = host(canvas.pixels), host(labels), host(rollout.log_p)
-    rho, locations = host(rollout.rho), host(rollout.locations)
+    seen, locations = model.sensor.pixels(host(rollout.rho)), host(rollout.locations)
     border = slice(canvas.margin, -canvas.margin)
     height, width, channels = canvas.image_shape
     steps, scales, side = len(locations), model.sensor.scales, model.sensor.patch
@@ -137,7 +137,7 @@ def plot_glimpses(
             )  # fmt: skip
         axes.set_title(_verdict(log_p[b], labels[b], names), fontsize=9, parse_math=False)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        patches = rho[:, b].reshape(steps, scales, side, side, channels)
+        patches = seen[:, b].reshape(steps, scales, side, side, channels)
         grid = bottom.subplots(scales, steps, squeeze=False)
         for t in range(steps):
             for k in range(scales):

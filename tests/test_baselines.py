@@ -1,5 +1,7 @@
 """The networks that see the whole image: equations, gradients, and the interface that the commands use."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from checking import failures, wrong_gradients
@@ -104,6 +106,14 @@ def test_pixels_are_scaled_and_the_border_of_a_canvas_is_not_seen(rng, cls):
     np.testing.assert_allclose(bytes_, floats)
     made.margin = 2
     np.testing.assert_array_equal(made.forward(made.canvas(images), None).log_p, bytes_)
+
+
+@both
+def test_pixels_are_standardized(rng, cls):
+    made, images = model(rng, cls, pixel_mean=0.4, pixel_std=0.25), rng.integers(0, 256, (3, *SHAPE), dtype=np.uint8)
+    plain = type(made)(dataclasses.replace(made.config, pixel_mean=0.0, pixel_std=1.0), SHAPE, made.classes)
+    expected = plain.forward(plain.canvas((images / 255 - 0.4) / 0.25), None)
+    np.testing.assert_allclose(made.forward(made.canvas(images), None).x, expected.x)
 
 
 @both

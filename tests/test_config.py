@@ -15,8 +15,17 @@ AT_LEAST_ONE = (
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
 NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
-NOT_NEGATIVE_FLOATS = ("policy_weight", "policy_lr", "momentum", "warmup_epochs", "clip", "discount", "early_weight")
-POSITIVE_FLOATS = ("std", "lr")
+NOT_NEGATIVE_FLOATS = (
+    "policy_weight",
+    "policy_lr",
+    "momentum",
+    "warmup_epochs",
+    "clip",
+    "discount",
+    "early_weight",
+    "pixel_mean",
+)
+POSITIVE_FLOATS = ("std", "lr", "pixel_std")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
     *("routing", "optimizer", "schedule", "dataset", "reward"),
@@ -29,7 +38,7 @@ BAD = [
     *((name, value) for name in POSITIVE_FLOATS for value in (0, 0.0, -1.0, math.nan, math.inf, -math.inf, "1", None)),
     *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
     *(("momentum", value) for value in (1, 1.0, 2.0)),
-    *(("discount", value) for value in (1.01, 2)),
+    *((name, value) for name in ("discount", "pixel_mean") for value in (1.01, 2)),
     *((name, value) for name in ("preset", "alphabets", "data_path") for value in (None, 6, ["mnist-6"])),
 ]
 

@@ -57,7 +57,7 @@ def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpse
 @pytest.mark.parametrize(
     "options",
     [
-        {"glimpse_network": "conv"},
+        {"glimpse_network": "conv", "pixel_mean": 0.4, "pixel_std": 0.25},
         {"first_location": "learned"},
         {"first_location": "learned", "squash": "clip", "policy_hidden": 5, "core": "lstm"},
         {"first_location": "centre"},

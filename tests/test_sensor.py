@@ -57,6 +57,20 @@ def test_even_patches_nest_wherever_rounding_could_tear_them_apart(dtype):
             np.testing.assert_array_equal(corner(near, extent, side) + side // 2, centre)
 
 
+@pytest.mark.parametrize("pixels", ["uint8", "float32"])
+def test_pixels_are_standardized_with_those_outside_the_image(backend, rng, pixels):
+    values = rng.integers(0, 256, (2, 9, 9, 3))
+    images = values.astype(np.uint8) if pixels == "uint8" else (values / 255).astype(np.float32)
+    locations = backend.asarray(rng.uniform(-1, 1, (4, 2)).astype(np.float32))
+    plain, standard = (GlimpseSensor(4, 2, backend.xp, "float32", *each) for each in ((), (0.4, 0.25)))
+    canvas = pad(backend.asarray(images), plain.margin, backend.xp)
+    rho, z = (backend.to_host(sensor.forward(canvas, locations)) for sensor in (plain, standard))
+    assert (rho == 0).any()
+    np.testing.assert_allclose(z, (rho - 0.4) / 0.25, atol=1e-6)
+    np.testing.assert_allclose(standard.pixels(z), rho, atol=1e-6)
+    np.testing.assert_array_equal(plain.pixels(rho), rho)
+
+
 def test_a_fast_sensor_that_takes_the_wrong_middle_is_caught(rng, monkeypatch):
     right = GlimpseSensor.crop
     monkeypatch.setattr(GlimpseSensor, "crop", lambda self, c, at, side: np.roll(right(self, c, at, side), side > 8, 1))

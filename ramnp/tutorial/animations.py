@@ -75,7 +75,7 @@ class Film:
         else:
             rollout = look_along(model, canvas, model.backend.asarray(locations.astype(model.dtype)))
         host = model.backend.to_host
-        self.locations, self.rho = host(rollout.locations), host(rollout.rho)
+        self.locations, self.seen = host(rollout.locations), model.sensor.pixels(host(rollout.rho))
         # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
         self.p = np.stack([np.exp(host(log_softmax(model.action.forward(h)[0], model.xp))) for h in rollout.h])
         self.crowded = sum(map(len, self.names)) > 25  # letters: then names stand upright
@@ -121,7 +121,7 @@ class Film:
     def draw_patch(self, axes: Axes, column: int, t: int) -> None:
         """The finest patch of glimpse t, as the sensor saw it."""
         shape = self.model.sensor.shape(self.images.shape[3])
-        axes.imshow(self.rho[t, column].reshape(shape)[0].squeeze(), vmin=0, vmax=1)
+        axes.imshow(self.seen[t, column].reshape(shape)[0].squeeze(), vmin=0, vmax=1)
         frame(axes, "the sensor sees" if column == 0 else "")
 
     def draw_answer(self, axes: Axes, column: int, t: int) -> None:
