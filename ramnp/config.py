@@ -231,29 +231,29 @@ def describe(cls: type) -> dict[str, Field]:
     return {field.name: Field(*get_args(hints[field.name])) for field in dataclasses.fields(cls)}
 
 
-# Fields that do something only where another field has one of these values.
-ACTS_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
-    "size": ("dataset", ("translated-mnist", "cluttered-mnist")),
-    "pieces": ("dataset", ("cluttered-mnist",)),
-    "piece_side": ("dataset", ("cluttered-mnist",)),
-    "alphabets": ("dataset", ("omniglot",)),
-    "data_path": ("dataset", ("arrays", "folder")),
-    "momentum": ("optimizer", ("sgd",)),
-    "fc_units": ("model", ("fc", "cnn")),
-    **dict.fromkeys(("glimpses", "patch", "scales", "glimpse_network", "core", "units"), ("model", ("ram",))),
-    **dict.fromkeys(
-        ("what_units", "where_units", "glimpse_units", "policy", "rollouts", "reward"), ("model", ("ram",))
-    ),
-    **dict.fromkeys(("std", "squash", "policy_hidden", "first_location"), ("policy", ("learned",))),
-    **dict.fromkeys(("routing", "policy_weight", "policy_lr"), ("policy", ("learned",))),
-    **dict.fromkeys(("discount", "early_weight"), ("reward", ("gain",))),
-}
+_OF_A_POLICY = ("std", "squash", "policy_hidden", "first_location", "routing", "policy_weight", "policy_lr", "discount")
+
+# Another field, those of its values with which some fields do something, and which these are.
+ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("dataset", ("translated-mnist", "cluttered-mnist"), ("size",)),
+    ("dataset", ("cluttered-mnist",), ("pieces", "piece_side")),
+    ("dataset", ("omniglot",), ("alphabets",)),
+    ("dataset", ("arrays", "folder"), ("data_path",)),
+    ("optimizer", ("sgd",), ("momentum",)),
+    ("model", ("fc", "cnn"), ("fc_units",)),
+    ("model", ("ram",), ("glimpses", "patch", "scales", "glimpse_network", "core", "units", "what_units")),
+    ("model", ("ram",), ("where_units", "glimpse_units", "policy", "rollouts", "reward", "early_weight")),
+    ("model", ("ram",), _OF_A_POLICY),
+    ("policy", ("learned",), _OF_A_POLICY),
+    ("reward", ("gain",), ("discount", "early_weight")),
+)
 
 
 def idle(config: Config, names: Iterable[str]) -> list[str]:
     """A line on each of the fields `names` that does nothing in this configuration."""
-    return [
-        f"{flag(name)} does nothing with {flag(other)} {getattr(config, other)}"
-        for name, (other, values) in ACTS_WITH.items()
-        if name in names and getattr(config, other) not in values
-    ]
+    lines: dict[str, str] = {}
+    for other, values, fields in ACTS_WITH:
+        if getattr(config, other) not in values:
+            for name in fields:
+                lines.setdefault(name, f"{flag(name)} does nothing with {flag(other)} {getattr(config, other)}")
+    return [line for name, line in lines.items() if name in names]

@@ -172,3 +172,9 @@ def test_flags_that_do_nothing_are_named():
     ]
     assert len(idle(Config(model="fc"), ["patch", "fc_units", "core"])) == 2
     assert idle(Config(policy="random"), ["std"]) == ["--std does nothing with --policy random"]
+    assert idle(Config(policy="random", reward="gain"), ["discount", "early_weight"]) == [
+        "--discount does nothing with --policy random"
+    ]
+    assert idle(Config(model="cnn"), ["std", "discount"]) == [
+        f"--{name} does nothing with --model cnn" for name in ("std", "discount")
+    ]
