@@ -2,8 +2,8 @@
 
 `python -m ramnp.train --list-presets` prints them beside the figures to expect. A preset is what it changes of the
 default configuration, `mnist-6`. What is changed beyond MNIST follows the published sizes of sensor and network. The
-learning rule is tuned on `mnist-2`, `mnist-6` and `cluttered60-8` alone, by validation errors (docs/results_log.md says
-what was tried).
+learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv` and `omniglot-6` alone,
+by validation errors (docs/results_log.md says what was tried).
 """
 
 from typing import Any, NamedTuple
@@ -129,7 +129,8 @@ def listing() -> str:
         lines.append((name, row.task, *glimpses_and_sensor(config), *published))
     return columns(lines) + (
         "\n\npaper, TensorFlow: published test errors in %; the paper's tables were published in two versions, a / b.\n"
-        "Presets have the published sizes; the learning rule is tuned on mnist-2, mnist-6 and cluttered60-8 alone."
+        "Presets have the published sizes; the learning rule is tuned on mnist-2, mnist-6, cluttered60-8, cifar10-4,\n"
+        "cifar10-4-conv and omniglot-6 alone."
     )
 
 
