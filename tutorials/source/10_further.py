@@ -414,13 +414,18 @@ _ = axes.legend(loc="lower left")
 # %% [markdown]
 # ## 3. Colours
 #
-# Nothing changes but C. The sensor crops all channels alike, a glimpse has $D = K g g C$ values, and a convolution takes
-# them as channels. CIFAR-10, photographs in ten classes, is 32 by 32 with C = 3. It does not come with this
+# Little changes but C. The sensor crops all channels alike, a glimpse has $D = K g g C$ values, and a convolution takes
+# them as channels. CIFAR-10, photographs in ten classes, is 32 by 32 with C = 3. A digit is white on black, so that most
+# of its pixels are 0. A photograph's are not: they lie around 0.47, which says nothing of what it shows, and would be most of
+# what every weight sees. So the sensor takes the mean away and divides what is left by 0.25. CIFAR-10 does not come with this
 # repository: `python -m ramnp.data fetch cifar10` downloads it, and `python -m ramnp.data list` says where it is looked for. If
 # it is there, the next cell takes some steps with it, else it says so.
 
 # %%
-cifar = Config(dataset="cifar10", core="lstm", glimpse_network="conv", glimpses=4, std=0.1, batch_size=64)
+cifar = Config(
+    dataset="cifar10", core="lstm", glimpse_network="conv", glimpses=4, batch_size=64,
+    pixel_mean=0.47, pixel_std=0.25,
+)  # fmt: skip
 photographs = data.load(cifar) if DATASETS["cifar10"].whole(cifar) else None
 if photographs is None:
     print("CIFAR-10 is not here; go on with section 4, which has colours, too")
