@@ -59,7 +59,7 @@ def accuracy(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
     minutes |= dict.fromkeys(found["missed"], math.inf)
     for target, most in MINUTES.items():
         if target in minutes:
-            yield f"minutes to an averaged error of {target:g} %", minutes[target], "at most", most
+            yield f"minutes to an averaged validation error of {target:g} %", minutes[target], "at most", most
 
 
 BY_SECTION = {

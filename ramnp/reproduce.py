@@ -56,7 +56,7 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
     finished = path.exists()
     if finished:
         result = read_result(path)
-        check_same(path, result["config"], name, (result["limit_batches"], limit))
+        check_same(path, result["config"], name, seed, (result["limit_batches"], limit))
     else:
         result = train(name, seed, backend, folder, workers, limit)
         write_result(path, result)
@@ -69,7 +69,7 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
 def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None) -> dict:
     """Train one row in its run folder, from where it stands, and return its result."""
     config = dataclasses.replace(PRESETS[name], seed=seed)
-    begun = begun_with(folder, name, limit)
+    begun = begun_with(folder, name, seed, limit)
     if begun is None:
         config = dataclasses.replace(config, workers=workers or default_workers(config))
     elif workers not in (None, begun.workers):
@@ -90,11 +90,11 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
         return collect(training)
 
 
-def begun_with(folder: Path, name: str, limit: int | None) -> Config | None:
+def begun_with(folder: Path, name: str, seed: int, limit: int | None) -> Config | None:
     """The configuration of a run folder that can be gone on with; None where there is nothing to go on with.
 
     Raises:
-        CheckpointError: it is damaged, or of another configuration than the preset's.
+        CheckpointError: it is damaged, or of another configuration than the preset's, or another seed.
     """
     if not (folder / "checkpoint.npz").exists():  # not even started: the checkpoint is the last that `start` writes
         return None
@@ -105,7 +105,7 @@ def begun_with(folder: Path, name: str, limit: int | None) -> Config | None:
         raise CheckpointError(
             f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or delete {folder}"
         ) from error
-    check_same(folder, values, name, (begun_limit, limit))
+    check_same(folder, values, name, seed, (begun_limit, limit))
     return Config.from_json(values)
 
 
@@ -151,9 +151,9 @@ def state(name: str, seed: int, out: Path) -> str:
     try:
         if path.exists():
             result = read_result(path)
-            check_same(path, result["config"], name, (result["limit_batches"], None))
+            check_same(path, result["config"], name, seed, (result["limit_batches"], None))
             return number(result["test_error"]["averaged"])
-        begun = begun_with(folder, name, None)
+        begun = begun_with(folder, name, seed, None)
     except CheckpointError:
         return "of another configuration, or damaged"
     return "unfinished" if begun else "open"
@@ -216,6 +216,8 @@ def main(argv: list[str] | None = None) -> int:
         print(listing(out, arguments.seeds))
         return 0
     if arguments.report:
+        if arguments.report.suffix != ".md":
+            raise UsageError(f"--report {arguments.report}: the report is Markdown, and its name is to end in .md")
         from ramnp.report import write_report  # matplotlib takes its time
 
         print("\n".join(map(str, write_report(out, arguments.report))))

@@ -23,7 +23,12 @@ from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.presets import PRESETS, ROWS, Row, number
 
 MADE_ANYWHERE = ("seed", "workers")  # fields in which runs of the same preset may differ
-NEEDED = ("preset", "seed", "config", "test_error", "limit_batches", "history", "analysis")
+NEEDED = (
+    *("preset", "seed", "parameters", "seconds", "epochs", "evaluated_epoch", "validation_error", "test_error"),
+    *("limit_batches", "backend", "machine", "git_revision"),
+    *("config", "training_images", "device", "data", "history", "analysis"),
+)
+FIGURES = ("deterministic", "stochastic", "averaged")  # of a test error
 
 
 def result_path(folder: Path, name: str, seed: int) -> Path:
@@ -52,11 +57,23 @@ def read_result(path: Path) -> dict[str, Any]:
         result = read_json(path)
     except UsageError as error:
         raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or delete it") from error
-    missing = [name for name in NEEDED if name not in result]
-    if missing or result["preset"] not in ROWS:
-        lacks = f"it lacks {missing[0]}" if missing else f"there is no row {result['preset']!r}"
+    lacks = what_lacks(result)
+    if lacks:
         raise CheckpointError(f"{path} is no result of this version ({lacks}): restore it, or delete it and run again")
     return result
+
+
+def what_lacks(result: dict[str, Any]) -> str | None:
+    """What keeps the content of a file from being a result, in a few words; None where nothing does."""
+    missing = [name for name in NEEDED if name not in result]
+    if missing:
+        return f"it lacks {missing[0]}"
+    if not isinstance(result["preset"], str) or result["preset"] not in ROWS:
+        return f"there is no row {result['preset']!r}"
+    errors = result["test_error"]
+    if not isinstance(errors, dict) or not all(isinstance(errors.get(figure), int | float) for figure in FIGURES):
+        return "its test_error is not three figures"
+    return None
 
 
 def differences(values: dict[str, Any], name: str) -> list[str]:
@@ -72,8 +89,10 @@ def differences(values: dict[str, Any], name: str) -> list[str]:
     ]
 
 
-def check_same(place: Path, values: dict[str, Any], name: str, limits: tuple[int | None, int | None]) -> None:
-    """Check that a run, or its result, is one of the preset as it now is.
+def check_same(
+    place: Path, values: dict[str, Any], name: str, seed: int, limits: tuple[int | None, int | None]
+) -> None:
+    """Check that a run, or its result, is one of the preset as it now is, with this seed.
 
     Args:
         place: the file or folder, for the message.
@@ -84,6 +103,8 @@ def check_same(place: Path, values: dict[str, Any], name: str, limits: tuple[int
         CheckpointError: it is another one; the message says in what, and what to do.
     """
     differing = differences(values, name)
+    if not differing and values.get("seed") != seed:
+        differing.append(f"its seed is {values.get('seed')}, wanted is {seed}")
     if limits[0] != limits[1]:
         differing.append(f"its --limit-batches is {limits[0]}, wanted is {limits[1]}")
     if differing:
@@ -98,6 +119,11 @@ def describe_data(checks: dict[str, str]) -> str:
     if not others:
         return "The data files are as published."
     return f"Not all data files are known to be the published ones: {'; '.join(others)}."
+
+
+def revisions(result: dict[str, Any]) -> list[str]:
+    """The revisions of the code that trained a run, in their order; the last one evaluated it."""
+    return [each or "unknown" for each in (*result.get("earlier_revisions", ()), result["git_revision"])]
 
 
 class Verdict(NamedTuple):

@@ -246,6 +246,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
         self.metrics: list[dict[str, Any]] = []
+        self.earlier_revisions: list[str | None] = []  # of the code, where others began the run
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar, unless quiet."""
@@ -291,13 +292,20 @@ class Run:
         # Lines of an epoch that did not reach its checkpoint are written again.
         self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
         self.write_metrics()
+        begun = read_json(self.folder / "config.json")
+        revisions = [*begun.get("earlier_revisions", []), begun.get("git_revision")]
+        self.earlier_revisions = [each for each in dict.fromkeys(revisions) if each != git_revision()]
         self.write_config()
 
     def write_config(self) -> None:
         """Write config.json."""
         description = {"config": self.config.to_json(), "limit_batches": self.limit_batches}
         description["backend"] = self.trainer.backend.name
-        write_json(self.folder / "config.json", description | provenance())
+        write_json(self.folder / "config.json", description | self.provenance())
+
+    def provenance(self) -> dict[str, Any]:
+        """Versions, machine kind and git revision, and the revisions of those that trained the epochs before."""
+        return provenance() | {"earlier_revisions": self.earlier_revisions}
 
     def save(self) -> None:
         """Write checkpoint.npz."""
@@ -406,7 +414,7 @@ class Run:
             "limit_batches": self.limit_batches,
             "backend": self.trainer.backend.name,
         }
-        write_json(self.folder / "result.json", result | provenance())
+        write_json(self.folder / "result.json", result | self.provenance())
         if self.metrics:
             plot_curves(self.metrics, self.folder / "curves.png")
         picture = plot_images(self.trainer.model, self.test, self.folder, self.dataset.class_names)

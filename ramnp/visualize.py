@@ -165,7 +165,8 @@ def plot_analysis(analysis: dict[str, Any], title: str, path: Path) -> None:
     for axes, (plot, part) in zip(top.subplots(1, max(len(panels), 2))[: len(panels)], panels, strict=True):
         plot(axes, analysis[part])
     for part, cell in zip(maps, below, strict=True):
-        plot_maps(cell, analysis[part], analysis.get("digit", {}).get("side") if part == "digit" else None)
+        images = np.sum(analysis["looks"]["counts"][0])
+        plot_maps(cell, analysis[part], images, analysis["digit"]["side"] if part == "digit" else None)
     figure.suptitle(title)
     save_figure(figure, path)
 
@@ -179,7 +180,7 @@ def plot_errors_by_glimpse(axes: Any, errors: dict[str, dict[str, list[float]]])
     axes.set(xlabel="glimpses", ylabel="error (%)", title="error, by who chooses the locations")
     scale_errors(axes)
     axes.plot([], [], color="black", lw=0.7, ls="--", label="one rollout, not averaged")
-    _finish_steps(axes, loc="upper right")
+    _finish_steps(axes, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def plot_spread(axes: Any, paths: dict[str, Any]) -> None:
@@ -215,21 +216,24 @@ def plot_information(axes: Any, digit: dict[str, Any]) -> None:
     _finish_steps(axes)
 
 
-def plot_maps(figure: Any, looks: dict[str, Any], side: list[int] | None = None) -> None:
-    """Where the glimpses look, a map each: on the image or, with the digit's `side`, relative to its centre."""
+def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] | None = None) -> None:
+    """Where the glimpses of so many images look, a map each: on the image or, with the digit's `side`, around it."""
     left, right, top, bottom = looks["extent"]
     maps = zip(figure.subplots(1, len(looks["counts"]), squeeze=False)[0], looks["counts"], strict=True)
     for t, (axes, counts) in enumerate(maps, 1):
         axes.imshow(counts, extent=(left, right, bottom, top), cmap="magma", interpolation="nearest")
         axes.set(xticks=[left, (left + right) / 2, right], yticks=[top, (top + bottom) / 2, bottom])
         axes.tick_params(labelsize=7)
-        axes.set_title(f"glimpse {t}", fontsize=9)
+        outside = 100 * (1 - np.sum(counts) / images)
+        axes.set_title(f"glimpse {t}" + (f" ({outside:.1f} % outside)" if outside else ""), fontsize=8)
         if side:
             width, height = side
             box = Rectangle((-width / 2, -height / 2), width, height, fill=False, color="white", ls="--", lw=0.8)
             axes.add_patch(box)
     place = "relative to the digit's centre (dashed: its square)" if side else "on the image"
-    figure.suptitle(f"where the glimpses of all images look, in pixels, {place}", fontsize=10)
+    figure.suptitle(
+        f"where the glimpses of all images look, in pixels, {place}; each map's colours its own", fontsize=10
+    )
 
 
 def scale_errors(axes: Any) -> None:

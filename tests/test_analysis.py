@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from conftest import STRICT
+from matplotlib.figure import Figure
 
 from ramnp import analysis, checkpoint, cli, evaluate
 from ramnp.analysis import analyse, errors_by_glimpse, information, looks_at_digit, pixel_paths, spread_of_paths
@@ -16,6 +17,7 @@ from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split
 from ramnp.models import build
+from ramnp.visualize import plot_maps
 
 SIZES = {"glimpses": 4, "patch": 6, "scales": 2, "units": 16, "what_units": 8, "where_units": 8, "glimpse_units": 16}
 
@@ -233,6 +235,13 @@ def test_it_is_the_same_each_time_and_on_every_backend(model, source):
 def test_of_few_batches_it_is_that_of_the_first_images(model, source):
     found = analyse(model, source, rollouts=2, limit_batches=1)
     assert np.sum(found["looks"]["counts"]) == 4 * evaluate.BATCH
+
+
+def test_the_maps_say_what_share_of_the_glimpses_they_leave_out():
+    figure = Figure()
+    counts = [[[3, 0], [0, 5]], [[0, 0], [7, 0]]]
+    plot_maps(figure, {"extent": [-8, 8, -8, 8], "counts": counts}, images=8, side=[4, 4])
+    assert [axes.get_title() for axes in figure.axes] == ["glimpse 1", "glimpse 2 (12.5 % outside)"]
 
 
 @pytest.fixture

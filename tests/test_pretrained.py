@@ -151,7 +151,7 @@ def test_weights_of_another_epoch_than_the_results_are_refused(finished):
     with pytest.raises(CheckpointError, match="not what"):
         ship("mnist-2", result, run, NUMPY, folder)
     result.write_text(json.dumps(values | {"config": values["config"] | {"seed": 5}}))
-    with pytest.raises(CheckpointError, match="not what"):
+    with pytest.raises(CheckpointError, match="its seed is 5"):
         ship("mnist-2", result, run, NUMPY, folder)
 
 

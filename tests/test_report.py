@@ -12,7 +12,7 @@ from ramnp.analysis import analyse
 from ramnp.errors import CheckpointError
 from ramnp.presets import PRESETS, ROWS
 from ramnp.report import read_results, write_report
-from ramnp.results import result_path, write_result
+from ramnp.results import FIGURES, NEEDED, result_path, write_result
 
 WHOLE = {"digits.gz": "content as published (SHA-256)"}
 
@@ -40,9 +40,9 @@ def write(tmp_path, analysis):
         looked = PRESETS[name].model == "ram"
         result = {
             "preset": name, "seed": seed, "parameters": 123_456, "seconds": 5400.0, "epochs": 7,
-            "evaluated_epoch": 6, "test_error": errors, "limit_batches": None, "backend": "numpy",
-            "machine": "Some machine, 2 cores", "git_revision": "0123456789abcdef", "config": config,
-            "training_images": 7_654_321, "device": None, "data": WHOLE, "history": [],
+            "evaluated_epoch": 6, "validation_error": None, "test_error": errors, "limit_batches": None,
+            "backend": "numpy", "machine": "Some machine, 2 cores", "git_revision": "0123456789abcdef",
+            "config": config, "training_images": 7_654_321, "device": None, "data": WHOLE, "history": [],
             "analysis": analysis if looked else None,
         } | changes  # fmt: skip
         path = result_path(tmp_path / "results", name, seed)
@@ -93,9 +93,10 @@ def test_a_row_stands_beside_what_is_published(report, write):
         "TF": "0.67", "best": "0.67", "floor": "0.90", "goal": "< 0.55", "deterministic": "0.64",
         "stochastic": "0.74", "averaged": "0.54", "reached": "floor met, goal met, deterministic below paper A",
     }  # fmt: skip
-    for part in ("123,456", "7,654,321", "1.50 h", "Some machine, 2 cores, numpy", "0123456789 ", "as published"):
+    for part in ("123,456", "7,654,321", "1.50 h", "2 cores, numpy, workers: 1", "0123456789 ", "as published"):
         assert part in text
-    assert "1 of 29 rows have a result; 1 of 16 floors are met, and 1 of 15 goals." in text
+    assert "1 of 29 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals;" in text
+    assert "below paper A in 1 of 1 rows" in text
 
 
 def test_of_several_seeds_the_median_and_the_spread_are_shown_and_judged(report, write):
@@ -107,6 +108,24 @@ def test_of_several_seeds_the_median_and_the_spread_are_shown_and_judged(report,
     assert cells["deterministic"] == "1.02 (0.90 to 1.05)"
     assert cells["reached"].startswith("**floor missed**, goal missed")
     assert "| 2, 3, 10 |" in text
+    assert "of 3 seeds each" in text
+    write("mnist-4")
+    assert "of 1 to 3 seeds each" in report()
+
+
+def test_a_median_of_two_seeds_is_judged_as_it_is_shown(report, write):
+    for seed, averaged in enumerate((0.86, 0.94)):  # their mean is a little less than 0.9, in floats
+        write("translated60-8", seed, averaged)
+    for seed, averaged in enumerate((0.68, 1.12)):  # and that of these a little more
+        write("mnist-6", seed, averaged)
+    text = report()
+    assert line_of(text, "translated60-8")["reached"].startswith("floor met, goal missed")
+    assert line_of(text, "mnist-6")["reached"].startswith("floor met, goal missed")
+
+
+def test_all_revisions_are_shown_and_whether_the_code_was_changed(report, write):
+    write("mnist-6", git_revision="a" * 40 + "-dirty", earlier_revisions=["b" * 40, None])
+    assert f"| {'b' * 10}, unknown, {'a' * 10}-dirty |" in report()
 
 
 @pytest.mark.parametrize(
@@ -196,6 +215,30 @@ def test_a_file_under_another_name_does_not_count(report, write):
     text = report()
     assert line_of(text, "mnist-6")["reached"] == "open"
     assert "holds mnist-6, seed 0" in text
+
+
+@pytest.mark.parametrize("field", NEEDED)
+def test_a_file_that_lacks_a_field_stops_the_report(write, tmp_path, field):
+    path = write("mnist-6")
+    values = json.loads(path.read_text())
+    del values[field]
+    path.write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=f"it lacks {field}.*delete it"):
+        read_results(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"preset": value} for value in (None, 6, ["mnist-6"], "mnist-7")),
+        *({"test_error": value} for value in (None, 1.0, {}, {"averaged": 1.0}, dict.fromkeys(FIGURES, "1"))),
+    ],
+)
+def test_a_file_with_other_values_stops_the_report(write, tmp_path, changes):
+    path = write("mnist-6")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(CheckpointError, match="delete it"):
+        read_results(tmp_path / "results")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"preset": "mnist-6"}'])

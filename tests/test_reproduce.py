@@ -162,6 +162,36 @@ def test_a_try_is_no_result_and_not_mixed_with_one(command, tmp_path):
     assert "--limit-batches is 1" in err
 
 
+def test_what_was_made_with_another_seed_is_not_taken_for_this_one(command, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 1)
+        command("mnist-2")
+    (tmp_path / "runs/reproduce/mnist-2-seed0").rename(tmp_path / "runs/reproduce/mnist-2-seed1")
+    code, _, err = command("mnist-2", "--seeds", 1)
+    assert code == 3
+    assert "its seed is 0, wanted is 1" in err
+    command("mnist-4")
+    (tmp_path / "results/mnist-4-seed0.json").rename(tmp_path / "results/mnist-4-seed1.json")
+    assert command("mnist-4", "--seeds", 1)[0] == 3
+    lines = command("--list", "--seeds", 1)[1].splitlines()
+    assert all("1: of another" in line for line in lines if line.startswith(("mnist-2 ", "mnist-4 ")))
+
+
+def test_the_revisions_of_all_who_trained_a_run_are_kept(command, tmp_path, monkeypatch):
+    for revision, steps in (("first", 2), ("second", 1), ("second", 1)):
+        monkeypatch.setattr(train, "git_revision", lambda revision=revision: revision)
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt_after(patch, steps)
+            assert command("mnist-2")[0] == 130
+    monkeypatch.setattr(train, "git_revision", lambda: "third")
+    command("mnist-2")
+    result = result_of(tmp_path)
+    assert (result["earlier_revisions"], result["git_revision"]) == (["first", "second"], "third")
+    (tmp_path / "results/mnist-2-seed0.json").unlink()
+    command("mnist-2")
+    assert result_of(tmp_path) == result
+
+
 def test_a_run_keeps_its_workers(command, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         interrupt_after(patch, 1)
@@ -216,7 +246,15 @@ def test_the_list_says_what_is_to_be_reached_and_how_far_every_row_is(command):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["mnist-3"], ["--seeds", "0,x"], ["--seeds", "-1"], ["--workers", "0"], ["--limit-batches", "0"]]
+    "arguments",
+    [
+        ["mnist-3"],
+        ["--seeds", "0,x"],
+        ["--seeds", "-1"],
+        ["--workers", "0"],
+        ["--limit-batches", "0"],
+        ["--report", "x"],
+    ],
 )
 def test_bad_arguments_are_said_in_a_line(command, tmp_path, arguments):
     code, _, err = command(*arguments)

@@ -16,7 +16,7 @@ from ramnp.errors import CheckpointError, RamnpError
 from ramnp.evaluate import evaluate, open_trained
 from ramnp.presets import ROWS
 from ramnp.pretrained import FOLDER
-from ramnp.results import check_same, describe_data, describe_verdict, read_result
+from ramnp.results import check_same, describe_data, describe_verdict, read_result, revisions
 
 TOLERANCE = 0.05  # points by which rounding may move a figure
 LIMIT = 8_000_000  # bytes of all weights in the package
@@ -38,7 +38,7 @@ def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path
     if not result_file.exists():
         raise CheckpointError(f"there is no {result_file}: `python -m ramnp.reproduce {name}` makes it")
     result = read_result(result_file)
-    check_same(result_file, result["config"], name, (result["limit_batches"], None))
+    check_same(result_file, result["config"], name, result["seed"], (result["limit_batches"], None))
     saved, _, source = open_trained(run / "best.npz", "test", backend)
     config = saved.config
     if config != Config.from_json(result["config"]) or saved.epoch != result["evaluated_epoch"]:
@@ -96,7 +96,7 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
         epoch=saved.epoch,
         epochs=result["epochs"],
         chosen="the best by validation error" if result["validation_error"] else "the last",
-        revision=result["git_revision"],
+        revision="`, `".join(revisions(result)),
         machine=", ".join(filter(None, (result["backend"], result["machine"], result["device"]))),
         minutes=result["seconds"] / 60,
         settings=json.dumps(config.to_json(), indent=2),
@@ -127,7 +127,7 @@ says. {data}
 ## Limits
 
 It answers with one of its {classes:,} classes whatever it is shown, and its figures hold for images made as those above
-alone. They are one run's, with seed {seed}; `docs/results.md` tells how far seeds differ. The weights are
+alone. They are one run's, with seed {seed}; `docs/results.md` has those of all seeds that were run. The weights are
 {precision}. Their optimizer is not here: to train on, start from a run folder.
 
 ## How it was made
