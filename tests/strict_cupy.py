@@ -1,7 +1,7 @@
 """A strict stand-in for CuPy, for machines without a GPU.
 
-`strict_cupy` offers the part of CuPy's interface that `cupy_api.json` lists, on arrays that live in host memory but
-behave like a GPU's where it matters:
+`strict_cupy` offers the part of CuPy's interface that `cupy_api.json` lists, and `as_strided`, on arrays that live in
+host memory but behave like a GPU's where it matters:
 
 - they refuse implicit conversion to NumPy, and refuse to be mixed with NumPy arrays;
 - they have only the functions, methods and keyword arguments that CuPy has;
@@ -12,6 +12,7 @@ import json
 import operator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,13 @@ array = asarray
 def asnumpy(a: Any) -> np.ndarray:
     """Download: waits for all earlier work."""
     return a.get() if isinstance(a, ndarray) else np.asarray(a)
+
+
+def _as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+    return ndarray(np.lib.stride_tricks.as_strided(x._host, shape, strides))
+
+
+lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided))
 
 
 def __getattr__(name: str) -> Any:

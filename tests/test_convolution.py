@@ -68,10 +68,9 @@ class Overwriting(Conv2D):
 
     def add_windows(self, dwindows, shape):
         dx = np.zeros(shape)
-        height, width = self.output_side(shape[1]), self.output_side(shape[2])
-        views = (len(dx), height, width, self.kernel, self.kernel, shape[3])
+        view = self.view(dx)
         for i, j in product(range(self.kernel), repeat=2):
-            self.strided(dx, i, j, views)[...] = dwindows.reshape(views)[:, :, :, i, j]
+            view[:, :, :, i, j] = dwindows.reshape(view.shape)[:, :, :, i, j]
         return dx
 
 

@@ -1,5 +1,6 @@
 """The stand-in refuses what CuPy refuses, and counts what makes the host wait."""
 
+import inspect
 import json
 
 import make_cupy_api
@@ -79,3 +80,5 @@ def test_the_list_of_what_cupy_has_is_that_of_cupy():
     if cupy.__version__ != recorded["version"]:
         pytest.skip(f"recorded from {recorded['version']}, installed is {cupy.__version__}")
     assert make_cupy_api.inspect_cupy() == recorded
+    as_strided = cupy.lib.stride_tricks.as_strided
+    assert make_cupy_api.parameters(inspect.signature(as_strided)) == ["x", "shape", "strides"]
