@@ -63,7 +63,7 @@ def test_presets_are_what_their_names_say():
         assert preset.dataset.startswith(words[0].rstrip("0123456789p")[:5])
         assert preset.core == ("lstm" if "lstm" in words or words[0] in ("cifar10", "omniglot") else "rnn")
         finds = preset.model == "ram" and words[0].startswith(("translated", "cluttered"))
-        assert preset.reward == ("gain" if finds or words[0] == "cifar10" else "answer")
+        assert preset.reward == ("gain" if finds or words[0] in ("cifar10", "omniglot") else "answer")
         assert preset.routing == ("paper" if finds or "paper" in words else "detached")
         assert preset.policy == ("random" if "random" in words else "learned")
         assert preset.glimpse_network == ("conv" if "conv" in words else "linear")
