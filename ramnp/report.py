@@ -160,9 +160,9 @@ and all at the centre. *Between images* is the standard deviation (x, y; pixels)
 same first location, *between starts* that over nine first locations: a policy that takes one path has 0 between images.
 Where the position of the digit is known: the distance from the last glimpse to the digit, in pixels, beside that of a
 place at random and of the centre; the share of last glimpses whose centre lies on the digit's square, beside the same
-two (a digit in a small image often covers the centre, wherever it lies); and the mutual
-information of the last location and the digit's position, beside what is left when the positions are shuffled (bias).
-`python -m ramnp.analysis PATH` prints all of it, for every glimpse."""
+two (a digit in a small image often covers the centre, wherever it lies); and the mutual information of the last
+location and the digit's position, beside what is left when the positions are shuffled (bias). `python -m ramnp.analysis
+PATH` prints all of it, for every glimpse."""
 
 
 def of_task(task: str, names: list[str], counted: Results) -> list[str]:
