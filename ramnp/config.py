@@ -94,8 +94,8 @@ class ModelConfig(Group):
     policy_hidden: Annotated[
         int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0, below=1_000_000)
     ] = 128
-    pixel_mean: Annotated[float, "taken from every pixel (0 to 1), before anything else", Within(0, 1)] = 0.0
-    pixel_std: Annotated[float, "what every pixel is divided by then", AtLeast(1e-6, below=1e6)] = 1.0
+    pixel_mean: Annotated[float, "subtracted from every pixel, which goes from 0 to 1", Within(0, 1)] = 0.0
+    pixel_std: Annotated[float, "every pixel is then divided by it", AtLeast(1e-6, below=1e6)] = 1.0
     dtype: Annotated[Literal["float32", "float64"], "floating-point type"] = "float32"
 
 
