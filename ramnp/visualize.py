@@ -225,7 +225,11 @@ def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] |
         axes.set(xticks=[left, (left + right) / 2, right], yticks=[top, (top + bottom) / 2, bottom])
         axes.tick_params(labelsize=7)
         outside = 100 * (1 - np.sum(counts) / images)
-        axes.set_title(f"glimpse {t}" + (f" ({outside:.1f} % outside)" if outside else ""), fontsize=8)
+        axes.set_title(f"glimpse {t}", fontsize=9)
+        if outside >= 0.05:
+            axes.text(
+                0.5, 0.03, f"{outside:.1f} % outside", transform=axes.transAxes, color="white", fontsize=6, ha="center"
+            )
         if side:
             width, height = side
             box = Rectangle((-width / 2, -height / 2), width, height, fill=False, color="white", ls="--", lw=0.8)

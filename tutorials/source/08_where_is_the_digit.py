@@ -580,11 +580,11 @@ _ = axes.legend()
 
 # %%
 figure = plt.figure(figsize=(11, 1.9))
-plot_maps(figure, found["trained policy"], found["trained policy"]["side"])
+plot_maps(figure, found["trained policy"], len(corners), found["trained policy"]["side"])
 
 # %%
 figure = plt.figure(figsize=(11, 1.9))
-plot_maps(figure, found["random policy, the leaf"], found["random policy, the leaf"]["side"])
+plot_maps(figure, found["random policy, the leaf"], len(corners), found["random policy, the leaf"]["side"])
 
 # %% [markdown]
 # Top: trained. Bottom: the leaf, which stays near the centre of the canvas, so that its maps show little more than
