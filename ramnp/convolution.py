@@ -97,7 +97,8 @@ class Conv2D(Linear):
         """
         rows, height, width, channels = padded.shape
         s, k = self.stride, self.kernel
-        shape = (rows, (height - k) // s + 1, (width - k) // s + 1, k, k, channels)
+        fitting = (self.output_side(side - 2 * self.padding) for side in (height, width))
+        shape = (rows, *fitting, k, k, channels)
         row, down, right, channel = padded.strides
         strides = (row, s * down, s * right, down, right, channel)
         return self.xp.lib.stride_tricks.as_strided(padded, shape, strides)

@@ -2,7 +2,7 @@
 
 `python -m ramnp.train --list-presets` prints them beside the figures to expect. A preset is what it changes of the
 default configuration, `mnist-6`. What is changed beyond MNIST follows the published sizes of sensor and network. The
-learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv` and `omniglot-6` alone,
+learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv` and `omniglot-6`,
 by validation errors (docs/results_log.md says what was tried).
 """
 
@@ -131,7 +131,7 @@ def listing() -> str:
     return columns(lines) + (
         "\n\npaper, TensorFlow: published test errors in %; the paper's tables were published in two versions, a / b.\n"
         "Presets have the published sizes; the learning rule is tuned on mnist-2, mnist-6, cluttered60-8, cifar10-4,\n"
-        "cifar10-4-conv and omniglot-6 alone."
+        "cifar10-4-conv and omniglot-6."
     )
 
 

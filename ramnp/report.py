@@ -345,7 +345,7 @@ def of_tasks() -> dict[str, list[str]]:
 def errors_of(results: list[dict[str, Any]]) -> tuple[float, float, float]:
     """Median, and how far the smallest and the largest averaged error lie from it."""
     errors = [result["test_error"]["averaged"] for result in results]
-    at = median(errors)
+    at = middle(results, "averaged")
     return at, at - min(errors), max(errors) - at
 
 
