@@ -241,9 +241,10 @@ def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] |
 
 
 def scale_errors(axes: Any) -> None:
-    """A logarithmic axis of errors in percent, written out."""
+    """A logarithmic axis of the errors in percent drawn so far, written out; the wider, the fewer labels a decade."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 30 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
 
