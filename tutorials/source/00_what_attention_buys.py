@@ -58,8 +58,9 @@ animate_glimpses(model, images[:shown], labels[:shown])
 # The first glimpse falls anywhere: it is thrown like dice. Watch what the network does with a first glimpse that shows
 # nothing, and how the bars change when a stroke comes into sight.
 #
-# Its locations are thrown around a little, too (why, is a story for 06). So one can let it look several times and
-# average what it answers:
+# In training its locations are thrown around a little, too (why, is a story for 06). The film does without, and so does
+# the first line below. With that noise, and another first glimpse each time, it can look several times, and average what
+# it answers:
 
 # %%
 for rollouts in (1, 10):
@@ -176,9 +177,10 @@ my_path = [(-0.2, -0.2), (0.2, -0.2), (-0.2, 0), (0.2, 0), (-0.2, 0.2), (0.2, 0.
 
 # %% check="your-path" points=2
 def misread(path):
-    """Errors in percent, where all glimpses of all digits follow one path."""
+    """Errors in percent along a path: six locations for all digits (6, 2), or for each of them (6, digits, 2)."""
     path = np.array(path, dtype=model.dtype)
-    rollout = look_along(model, model.canvas(images), path[:, None].repeat(len(images), axis=1))
+    path = path[:, None].repeat(len(images), axis=1) if path.ndim == 2 else path
+    rollout = look_along(model, model.canvas(images), path)
     return 100 * (rollout.log_p.argmax(axis=1) != labels).mean()
 
 
@@ -204,17 +206,20 @@ path = np.array([(0, 0)] * 6 if my_path is None else my_path)
 animate_glimpses(model, images[:shown], labels[:shown], locations=path[:, None].repeat(shown, axis=1))
 
 # %% [markdown]
-# And now against the one whose place you took. "Its mean path" takes the mean of its locations over all digits, and
-# follows that on every digit, as you did: it is what is left of the policy if it may not react to what it sees.
+# And now against the one whose place you took. "Its mean path" takes the mean of its locations over all digits, from the
+# second glimpse on, and follows that on every digit, as you did: it is what is left of the policy if it may not react to
+# what it sees.
 
 # %%
 rng = np.random.default_rng(0)
 own = model.forward(model.canvas(images), model.draw(rng, len(images), deterministic=True))
+mean_path = own.locations.copy()
+mean_path[1:] = mean_path[1:].mean(axis=1, keepdims=True)  # the first glimpse falls anywhere, as it does for the policy
 errors = {
     "six random places": np.mean([misread(rng.uniform(-1, 1, (6, 2))) for _ in range(10)]),
     "the centre": misread([(0, 0)] * 6),
     "your path": misread(path),
-    "its mean path": misread(own.locations.mean(axis=1)),
+    "its mean path": misread(mean_path),
     "its own choice": 100 * (own.log_p.argmax(axis=1) != labels).mean(),
 }
 _, axes = plt.subplots(figsize=(6.5, 2.8))

@@ -217,8 +217,8 @@ check_output(log_softmax, np.array([[1000.0, 0.0, -1000.0]]), expected=[[0, -100
 #
 # ### Exercise 2.4: what ignorance costs
 #
-# A network that knows nothing gives all A = 10 digits the same probability. What is its cross-entropy? It is the first
-# number you should see when a training starts.
+# A network that knows nothing gives all A = 10 digits the same probability. What is its cross-entropy? It is the
+# first number you should see when a training starts with small logits, as in section 5.
 #
 # <details><summary>Hint</summary>
 #
@@ -400,8 +400,8 @@ _ = axes.legend(loc="center right")
 # ## 6. In the real thing
 #
 # Recurrent attention is built of the parts you just wrote: seven of its layers are Linear, with ReLUs between them and a
-# cross-entropy at the end. `using` puts yours in the place of those in `ramnp`, and everything else stays. Below, the model of the paper is
-# trained for a moment, twice from the same seed: once with ramnp's parts, and once with yours.
+# cross-entropy at the end. `using` puts yours in the place of those in `ramnp`, and everything else stays. Below, ramnp's
+# model is trained for a moment, twice from the same seed: once with ramnp's parts, and once with yours.
 
 # %%
 steps = 20 if SHORT else 200
@@ -417,7 +417,7 @@ _, axes = plt.subplots()
 axes.plot(theirs.steps, theirs.losses["action"], color=figures.SKY, lw=6, label="with ramnp's parts")
 axes.plot(yours.steps, yours.losses["action"], color=figures.RED, label="with yours")
 axes.axhline(np.log(10), color=figures.INK, ls=":", lw=1)
-axes.set(xlabel="step", ylabel="cross-entropy (nats)", title="recurrent attention, first steps", ylim=(0, 2.6))
+axes.set(xlabel="step", ylabel="cross-entropy (nats)", title="recurrent attention, first steps", ylim=(0, 3.5))
 _ = axes.legend()
 
 # %% [markdown]
@@ -428,9 +428,10 @@ _ = axes.legend()
 animate_glimpses(yours.model, digits.validation.images[:5], digits.validation.labels[:5])
 
 # %% [markdown]
-# The dotted line is ignorance, green is the right digit. After so short a training it is still often wrong; `make train`
-# goes on for 50 epochs. How it knows where to look, although looking somewhere cannot be differentiated, is the story of
-# the next notebooks.
+# The dotted line is ignorance, green is the right digit. (The curve starts above that line: this network is deep, its
+# first logits are not small, and so it is sure of wrong answers.) After so short a training it is still often wrong;
+# `make train` goes on for 100 epochs. How it knows where to look, although looking somewhere cannot be differentiated, is
+# the story of the next notebooks.
 #
 # ## What you can now do
 #
@@ -439,4 +440,4 @@ animate_glimpses(yours.model, digits.validation.images[:5], digits.validation.la
 # - Write softmax so that it never overflows, and cross-entropy with its gradient, $p$ minus one-hot.
 # - Chain layers to a network, check all of it at once, and train it.
 #
-# **Next:** 03, the glimpse sensor: how a network sees a little, in many places at once.
+# **Next:** [03](03_glimpse_sensor.ipynb), the glimpse sensor: how a network sees a little, in many places at once.

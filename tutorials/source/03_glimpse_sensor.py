@@ -385,7 +385,7 @@ check_output(
 # %% [markdown]
 # Averaging a ramp gives a ramp, so section 2's test holds for every scale: the mean over a patch is the position of its
 # centre. And all $K$ patches have one centre if $g$ is even. (If $g$ is odd, so is the finest patch's side alone, and its
-# centre may lie half a pixel beside the others'.)
+# centre lies half a pixel beside the others'.)
 #
 # ### Exercise 3.5: the sensor
 #
@@ -590,7 +590,7 @@ check_answer(
 #
 # ## 7. In the real thing
 #
-# Your sensor takes the place of ramnp's in the model of the paper, with two scales and four glimpses. The third training
+# Your sensor takes the place of ramnp's in the model of `ramnp`, with two scales and four glimpses. The third training
 # has a bug: somebody swapped x and y.
 
 
@@ -617,11 +617,12 @@ axes.plot(theirs.steps, theirs.losses["action"], color=figures.SKY, lw=6, label=
 axes.plot(yours.steps, yours.losses["action"], color=figures.RED, label="with yours")
 axes.plot(swapped.steps, swapped.losses["action"], color=figures.INK, ls="--", label="with x and y swapped")
 axes.axhline(np.log(10), color=figures.INK, ls=":", lw=1)
-axes.set(xlabel="step", ylabel="cross-entropy (nats)", title="recurrent attention, first steps", ylim=(0, 2.6))
+axes.set(xlabel="step", ylabel="cross-entropy (nats)", title="recurrent attention, first steps", ylim=(0, 3.5))
 _ = axes.legend(loc="lower left")
 
 # %% [markdown]
-# Yours lies on ramnp's, but for rounding. And the swapped one learns as well as they do! It looks at $(y, x)$ where it says
+# Yours follows ramnp's: exactly at first, and nearly later, since now and then a last digit decides on which pixel a
+# glimpse falls. And the swapped one learns as well as they do! It looks at $(y, x)$ where it says
 # $(x, y)$, always, and the network has no way to know, and no need to. The mistake shows when somebody draws the paths over
 # the images and wonders, when images are not square, or when the trained weights meet a right sensor:
 
@@ -658,4 +659,4 @@ animate_glimpses(yours.model, digits.validation.images[:5], digits.validation.la
 # - Say why it has no gradient for the location.
 # - Test with an input on which the right answer is known.
 #
-# **Next:** 04, the glimpse network: what and where.
+# **Next:** [04](04_glimpse_network.ipynb), the glimpse network: what and where.

@@ -430,7 +430,7 @@ _ = axes.legend(loc="upper right", ncols=2)
 # *told* another place while it goes on *seeing* the same pixels. All that matters, new pixels coming in, happens in the jumps
 # between the pieces, and there it sees nothing. Compare the strokes with the way that the pieces go up and down.
 #
-# So in training `dlocation` is not even computed (`input_gradient=False` in `ramnp/glimpse.py`), and locations are constants.
+# So in training `dlocation` is not even computed (`input_gradient=False` in `ramnp/model.py`), and locations are constants.
 #
 # ## 7. Another way to mix
 #
@@ -509,4 +509,4 @@ check_output(
 # - Read what units answer to.
 # - Say why a correct gradient can still be useless.
 #
-# **Next:** 05, the recurrent core: how many glimpses become one answer.
+# **Next:** [05](05_recurrence.ipynb), the recurrent core: how many glimpses become one answer.

@@ -332,8 +332,8 @@ plot_recall(curves, "remember the first of six inputs")
 # With the right gradient it learns in a moment. Without, nothing ever told the first step that what it writes into the
 # state would be asked for at the last.
 #
-# That was a clear case, made for the purpose. Now the real thing: six glimpses of a digit, the paper's model,
-# trained for a moment with ramnp's core, with yours, and with yours after the same mistake.
+# That was a clear case, made for the purpose. Now the real thing: six glimpses of a digit, the model of
+# `ramnp`, trained for a moment with its own core, with yours, and with yours after the same mistake.
 
 # %%
 digits = data.load(Config(dataset="mnist"))
@@ -362,7 +362,7 @@ def plot_moments(title):
         axes.plot(moment.steps, moment.losses["action"], label=label, **STYLES[label])
     axes.axhline(np.log(10), color=figures.INK, ls=":", lw=1)
     axes.text(moment.steps[-1], np.log(10) + 0.02, "knows nothing: log 10", ha="right", va="bottom", fontsize=9)
-    axes.set(xlabel="step", ylabel="cross-entropy (nats)", title=title, ylim=(0, 2.7))
+    axes.set(xlabel="step", ylabel="cross-entropy (nats)", title=title, ylim=(0, 3.5))
     _ = axes.legend(loc="lower left")
 
 
@@ -516,8 +516,9 @@ _ = axes.set_xticks(rows, rows)
 # step by step on the way back. The glimpse network, the policy and the baseline all take their T steps as rows of one
 # batch.
 #
-# And here is your exercise in `ramnp`. Read it: there is no line in it that you have not derived. `gate_backward`,
-# for the RNN, is the line with the ReLU; `out` is storage to write into.
+# And here is your exercise in `ramnp`. Read it: but for `dc`, which is for section 6, you have derived each of its lines.
+# `gate_backward`, for the RNN, is the line with the ReLU; `out` is storage to write into. Since $h_0 = 0$, the product
+# for $dW_{hh}$ leaves the first step out.
 
 # %%
 print(inspect.getsource(Core.backward))
@@ -537,7 +538,7 @@ print(inspect.getsource(Core.backward))
 #
 # ### Exercise 5.5: what arrives
 #
-# The network takes six glimpses, $\gamma$ is 1 as in `ramnp`, and the loss reads $h_6$. What share of the length of
+# The network takes six glimpses, $\gamma$ is 1 as in a new `Core`, and the loss reads $h_6$. What share of the length of
 # $dh_6$ arrives as $dh_1$: how large is $|dh_1| / |dh_6|$ about?
 #
 # <details><summary>Hint</summary>
@@ -589,22 +590,30 @@ def with_gain(gain, inputs=256, units=256):
     return core
 
 
+def with_identity(inputs=256, units=256):
+    core = RNN(inputs, units, np.random.default_rng(0))
+    core.W_hh[...] = np.eye(units)
+    return core
+
+
 back = np.arange(30)
 _, axes = plt.subplots()
 for gain, name, color in ((2, "2", figures.RED), (np.sqrt(2), r"\sqrt{2}", figures.GREEN), (1, "1", figures.BLUE)):
     axes.semilogy(back, reach(with_gain(gain)), color=color, label=rf"$\gamma = {name}$")
     axes.semilogy(back, (gain / np.sqrt(2)) ** back, color=color, ls=":", lw=1)
 axes.plot([], [], color=figures.INK, ls=":", lw=1, label=r"$(\gamma / \sqrt{2})^k$")
+axes.semilogy(back, reach(with_identity()), color=figures.PURPLE, label="$W_{hh} = I$")
 if share is not None:
     axes.plot(5, share, "o", color=figures.ORANGE, label="exercise 5.5", zorder=3)
 axes.set(xlabel="steps back from the loss, k", ylabel=r"$|dg_{T-k}| \; / \; |dg_T|$", title="what arrives")
-_ = axes.legend()
+_ = axes.legend(loc="upper left")
 
 # %% [markdown]
 # A factor below one *vanishes* with distance, a factor above one *explodes*, and only on the knife's edge between
-# them does it do neither. Six glimpses are near enough for the RNN, which the paper uses for its classifiers.
-# (Against the other side, `ramnp` limits the length of the whole gradient: `--clip`.) For long sequences something
-# else is needed.
+# them does it do neither. A way of its own is to start at the identity, $W_{hh} = I$: what an open ReLU holds is handed
+# on as it is, and so is its gradient. `ramnp`'s RNN starts so (`RNN.initial_recurrence`), and for six glimpses, where the
+# paper uses an RNN as well, that is plenty. (Against the other side, `ramnp` limits the length of the whole gradient:
+# `--clip`.) But training may carry $W_{hh}$ away from $I$, and an RNN cannot choose what to keep and what to forget.
 #
 # ## 6. A cell that keeps
 #
@@ -705,7 +714,8 @@ axes.set(xlabel="steps back from the loss, k", ylabel=r"$|dg_{T-k}| \; / \; |dg_
 _ = axes.legend(loc="lower left")
 
 # %% [markdown]
-# A cell is as good as its forget gate: with $b_f = 0$ less arrives than in the RNN, with $b_f = 3$ nearly everything.
+# A cell is as good as its forget gate: with $b_f = 0$ less arrives than in the RNN, with $b_f = 3$ about half, but from
+# thirty steps back as much as from five.
 #
 # Back to the test of memory, which is harder now: the first of twenty inputs is asked for.
 
@@ -714,6 +724,7 @@ steps = 20 if SHORT else 300
 curves = {
     r"your RNN, $\gamma = 1$": train_recall(with_gain(1, 4, 32), 20, steps),
     r"your RNN, $\gamma = \sqrt{2}$": train_recall(with_gain(np.sqrt(2), 4, 32), 20, steps),
+    "your RNN, $W_{hh} = I$": train_recall(with_identity(4, 32), 20, steps),
     "your LSTM, $b_f = 1$": train_recall(with_forget_bias(1, 4, 32), 20, steps),
     "your LSTM, $b_f = 3$": train_recall(with_forget_bias(3, 4, 32), 20, steps),
 }
@@ -722,8 +733,9 @@ plot_recall(curves, "remember the first of twenty inputs")
 # %% [markdown]
 # The RNN with $\gamma = 1$ learns nothing: its gradient is right, but a thousandth of it arrives. With $\gamma =
 # \sqrt{2}$ all of it arrives, and that is not enough: on the way *forward* each step mixes its noise into the whole
-# state, and twenty steps on the symbol is hard to find in it. The cell helps both ways. What is in it is multiplied
-# by $f$ going forward, and its gradient by the same $f$ going back; and an input gate can close to noise.
+# state, and twenty steps on the symbol is hard to find in it. The identity and the cell help both ways: what is held
+# goes forward nearly unchanged, and so does its gradient going back. In the cell the factor is $f$, which the network
+# sets for each unit and each step; and an input gate can close to noise.
 #
 # Last, your LSTM in the model, for as many steps as the others:
 
@@ -744,5 +756,5 @@ plot_moments("recurrent attention, first steps")
 # - Say from a factor per step how far back a gradient reaches, and what an LSTM's forget gate does about it.
 # - Tell a wrong gradient from one that is right but does not arrive.
 #
-# **Next:** 06, a policy that cannot be differentiated. What the two strokes in the first figure cut off comes back
-# there, in another way.
+# **Next:** [06](06_policy_gradient.ipynb), a policy that cannot be differentiated. What the two strokes in the first
+# figure cut off comes back there, in another way.

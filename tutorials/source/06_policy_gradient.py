@@ -5,7 +5,7 @@
 # although a decision has no derivative. You measure that rule against a problem whose answer is known, see how noisy it
 # is, and take most of the noise away. Then it goes to work in the real model.
 #
-# *About 45 minutes. You need 01 to 05, and what an expectation and a variance are.*
+# *About 45 minutes. You need 05, and what an expectation and a variance are.*
 
 # %%
 # On a hosted notebook: put this course's repository for REPOSITORY, and remove the "#" of the next line.
@@ -209,8 +209,8 @@ for baseline in (0.0, 0.25):
     )
 
 # %% [markdown]
-# Let us look at it. Below on the left are 60 looks. The average of the arrows to those that hit is the estimate; the
-# others count nothing. On the right, the average over more and more looks.
+# Let us look at it. Below on the left are 60 looks. The arrows point to those that hit; the others count as zero,
+# and the average over all 60 is the estimate. On the right, the average over more and more looks.
 
 # %%
 rng = np.random.default_rng(0)
@@ -499,8 +499,8 @@ _ = left.legend(loc="lower right")
 
 # %% [markdown]
 # Both get there, since both are right on average. In the end, where nearly every look is rewarded, noise is all that
-# is left, and the one with the baseline has less of it. (Thin lines that rest half way up have found two of the four
-# squares. In the other two states hardly a look is rewarded, and where nothing is rewarded, nothing is learned.)
+# is left, and the one with the baseline has less of it. (Thin lines that pause on the way wait for a
+# square that hardly a look has hit yet: where nothing is rewarded, nothing is learned.)
 #
 # Here is the path of one. Press play: dots are looks, green ones were rewarded.
 
@@ -587,4 +587,4 @@ _ = right.legend()
 # - Prove that a baseline leaves the mean alone, and find the best one.
 # - Write a Gaussian policy and its surrogate loss, and say what is constant in it.
 #
-# **Next:** 07, putting it together: three losses, one network, and where each gradient must stop.
+# **Next:** [07](07_putting_it_together.ipynb), putting it together: three losses, one network, and where each gradient must stop.

@@ -225,8 +225,8 @@ for text, rows in {
 
 # %% [markdown]
 # Clutter costs everybody, and those most who look at all of the image: to them a piece of a 7 far from the digit is as
-# good a reason to say 7 as the digit is. What ramnp itself reaches on these tasks is in `docs/results.md`, each with
-# the command that makes it again.
+# good a reason to say 7 as the digit is. What ramnp itself reaches on these tasks is in `docs/results.md`, with the
+# command that makes it again.
 #
 # ## 3. Does it look at the digit?
 #
@@ -338,7 +338,7 @@ _ = panels[1].legend(title="locations", fontsize=9)
 # How to read it, line by line:
 #
 # - *its policy* below *another image* (left): the path is worth something because it was made for this image. For the
-#   leaf there is next to no gap. **This gap is the evidence.**
+#   leaf it is one to four points, against twenty to forty. **This gap is the evidence.**
 # - *another image*, far below *at random* after two glimpses, and above it in the end: a typical second glimpse is a
 #   good one, but a path that stays where some other digit was sees nothing new, and random ones do.
 # - *at the centre*: a blurred look at the middle shows roughly what is there. More looks at the same place add nothing,
@@ -573,7 +573,8 @@ _ = axes.legend()
 # %% [markdown]
 # Look at the leaf. It knows nothing of looking for digits, and its line is not on the dotted one: it moves with what
 # it has seen, and what it has seen depends on where the digit is. So **information shows that a policy reacts, not
-# that it seeks.** For that, the swap of section 4 is needed: the leaf's paths were hardly worth more on their own images.
+# that it seeks.** For that, the swap of section 4 is needed: the leaf's paths were worth only a little more on their own
+# images.
 # One instrument alone can be fooled; the two together are hard to fool.
 #
 # Last, the picture of all this: where the glimpses of all images lie *relative to the digit*, whose square is dashed.
@@ -601,4 +602,4 @@ plot_maps(figure, found["random policy, the leaf"], len(corners), found["random 
 # - Compute mutual information from counts, and know by how much counting overstates it.
 # - Distrust a film.
 #
-# **Next:** 09, fast: where the time goes, and the same code on a GPU.
+# **Next:** [09](09_fast.ipynb), fast: where the time goes, and the same code on a GPU.

@@ -522,7 +522,7 @@ class Careless(SGD):
         self.parameters.values[:] = self.parameters.values - lr * self.velocity
 
 
-size = 299_000  # about the number of weights of the model
+size = 242_000  # about the number of weights of the model
 for kind in (Careless, SGD):
     one = types.SimpleNamespace(values=np.ones(size, np.float32), gradients=np.ones(size, np.float32))
     optimizer = kind(one, 0.9)
@@ -613,7 +613,8 @@ require([rows for rows in seen if rows != "alone"].count(8) == 0, "right, but it
 require("alone" not in seen, "right, but one share waits for the other: hand all to ThreadPoolExecutor(workers).map")
 
 # %% [markdown]
-# In `ramnp` it is the same, but for one thing: `--workers 2` starts processes, not threads (`ramnp/workers.py`). A thread
+# In `ramnp` it is the same, but for two things. All shares have one size, so `--workers` has to divide `--batch-size`.
+# And `--workers 2` starts processes, not threads (`ramnp/workers.py`). A thread
 # that comes back from NumPy needs Python again, and waits while another one has it. In your exercise that is nothing;
 # in a training step, of some hundred short calls, it is a good part of what the second thread gains. Every process has a
 # Python of its own. The weights lie in memory that all of them see, and so do the gradients of each. The two ways of the list above, the second with processes, timed:

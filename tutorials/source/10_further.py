@@ -234,12 +234,12 @@ for name, style in (("rnn", "-"), ("lstm", "--"), ("yours", "-")):
     count = core.W_hh.size + core.W_gh.size + core.b.size
     axes.plot(moments[name].steps, moments[name].losses["action"], ls=style, label=f"{name}: {count:,} weights")
 axes.axhline(np.log(10), color=figures.INK, ls=":", lw=1)
-axes.set(xlabel="step, of 64 digits", ylabel="cross-entropy (nats)", title="three cores, first steps", ylim=(0, 2.6))
+axes.set(xlabel="step, of 64 digits", ylabel="cross-entropy (nats)", title="three cores, first steps", ylim=(0, 3.5))
 _ = axes.legend()
 
 # %% [markdown]
-# A moment of training says who starts fast, not who ends well. To know that, train on for 50 epochs, with several seeds, and
-# choose on validation images: `python -m ramnp.train --core lstm --seed 1`.
+# A moment of training says who starts fast, not who ends well. To know that, train on for 100 epochs, with several seeds,
+# and choose on validation images: `python -m ramnp.train --core lstm --seed 1`.
 #
 # ## 2. Convolutions
 #
@@ -439,7 +439,8 @@ animate_glimpses(
 ) if photographs else None
 
 # %% [markdown]
-# A minute is not enough here. `python -m ramnp.train --preset cifar10-4-conv` trains on.
+# A minute is not enough here. `python -m ramnp.train --preset cifar10-4-conv` trains on, and
+# `ramnp.load_pretrained("cifar10-4-conv")` is such a network, trained to the end.
 #
 # ## 4. Your own images
 #
@@ -578,8 +579,9 @@ check_answer(
 # %% [markdown]
 # Save, load, train. Four glimpses of 8 by 8 pixels, with two coarser scales around them, 16 and 32 pixels wide. The first one
 # is at the centre: from there the widest patch sees nearly all of the picture, coarsely, and can tell where to look next.
-# (`python -m ramnp.train --dataset arrays --data-path shapes.npz --patch 8 --scales 3 --first-location centre` goes on from
-# here.)
+# (The folder here is a temporary one. Save `shapes.npz` in one of yours, and this trains for longer: `python -m ramnp.train
+# --dataset arrays --data-path shapes.npz --validation 400 --glimpses 4 --patch 8 --scales 3 --first-location centre
+# --batch-size 64`.)
 
 # %%
 images, labels, names = hand_over(pictures, words)
@@ -588,7 +590,8 @@ with tempfile.TemporaryDirectory() as folder:
     np.savez(path, images=images, labels=labels)
     own = Config(
         dataset="arrays", data_path=str(path), validation=len(images) // 10,
-        glimpses=4, patch=8, scales=3, first_location="centre", std=std, batch_size=64,
+        glimpses=4, patch=8, scales=3, first_location="centre", batch_size=64,
+        std=Config().std if std is None else std,
     )  # fmt: skip
     shapes = data.load(own)
 print({split: len(getattr(shapes, split)) for split in ("train", "validation", "test")}, shapes.image_shape)
@@ -626,7 +629,7 @@ print(from_files.class_names, from_files.train.images.shape, from_files.train.im
 
 # %% [markdown]
 # Now take your own. Photographs should be cut to one size first; with large ones, more scales let the network see all of
-# it coarsely, and cost the same for any size of image. What to look at when it does not learn: 07. Whether the policy does
+# it coarsely. It hardly grows with them, but each scale reads four times as many pixels as the one before (00). What to look at when it does not learn: 07. Whether the policy does
 # anything: `python -m ramnp.analysis`, and 08.
 #
 # ## What you can now do
