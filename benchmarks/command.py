@@ -21,11 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import make_folder, record
+from benchmarks.record import record
 from benchmarks.report import SECTIONS, texts, write_document, write_plots
 from benchmarks.section import Options
 from benchmarks.timing import Plan
 from ramnp.backend import get_backend
+from ramnp.checkpoint import make_folder
 from ramnp.cli import Parser
 from ramnp.errors import UsageError
 from ramnp.train import write_json

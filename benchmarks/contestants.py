@@ -125,17 +125,11 @@ class Batch:
 
 
 class Prediction:
-    """Answering all images of a batch, each after some rollouts.
-
-    Raises:
-        Unavailable: `Classifier.probabilities` is not there.
-    """
+    """Answering all images of a batch, each after some rollouts."""
 
     def __init__(self, task: Task, rollouts: int) -> None:
-        model = build(task.config, task.image_shape, CLASSES, get_backend(task.backend), task.config.seed)
-        if not hasattr(model, "probabilities"):
-            raise Unavailable("this ramnp has no Classifier.probabilities")
-        self.model, self.rollouts = model, rollouts
+        self.model = build(task.config, task.image_shape, CLASSES, get_backend(task.backend), task.config.seed)
+        self.rollouts = rollouts
         self.images, _ = task.images()
 
     def step(self) -> None:

@@ -82,12 +82,14 @@ def text(result: dict[str, Any]) -> str:
 
 
 def plot(result: dict[str, Any], figure: Figure) -> None:
-    """Peaks by batch."""
+    """Peaks by batch, where they could be measured."""
+    if "rows" not in result:
+        return
     figure.set_size_inches(WIDTH, 3.6)
     axes = figure.subplots()
-    rows = result.get("rows", [])
+    rows = result["rows"]
     batches = [row["batch"] for row in rows]
-    for name, colour, marker in zip(result.get("before", ()), COLOURS, MARKERS, strict=False):
+    for name, colour, marker in zip(result["before"], COLOURS, MARKERS, strict=False):
         axes.plot(batches, [row["peak"][name] for row in rows], color=colour, marker=marker, label=label(name))
     axes.plot(batches, [row["arrays"] for row in rows], "k--", label="ramnp's arrays")
     axes.set(xlabel="images in a batch", ylabel="MB resident at the peak", xlim=(0, None), ylim=(0, None))

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ramnp.errors import OutputError
+from ramnp.backend import get_backend
 from ramnp.train import count_cores, provenance
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
@@ -20,7 +20,7 @@ def record(command: str, backend: str, sections: dict[str, Any]) -> dict[str, An
         "date": date.today().isoformat(),
         "command": command,
         "backend": backend,
-        "machine": machine | {"processor": processor(), "gpu": gpu() if backend == "cupy" else None},
+        "machine": machine | {"processor": processor(), "gpu": get_backend(backend).device},
         "versions": known["versions"] | packages(),
         "git_revision": known["git_revision"],
         "sections": sections,
@@ -48,13 +48,6 @@ def processor() -> str:
     return next(names, platform.processor())
 
 
-def gpu() -> str:
-    """The model of the GPU."""
-    import cupy  # a backend that is called "cupy" has found that it works
-
-    return cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
-
-
 def origin(found: dict[str, Any]) -> str:
     """A line for people on what a record was measured with."""
     machine = found["machine"]
@@ -68,15 +61,3 @@ def origin(found: dict[str, Any]) -> str:
         f"revision {revision[:10]}" + (" with changes" if changed else ""),
     ]
     return "; ".join(parts) + "."
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
-
-    Raises:
-        OutputError: that failed.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error

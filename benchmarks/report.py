@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmarks import targets
 from benchmarks.memory import MEMORY
 from benchmarks.predict import PREDICT
-from benchmarks.record import make_folder, origin
+from benchmarks.record import origin
 from benchmarks.scaling import SCALING
 from benchmarks.section import Section
 from benchmarks.shares import SHARES
@@ -56,11 +56,11 @@ def write_plots(found: dict[str, Any], folder: Path) -> list[str]:
     drawn = []
     for name, section in SECTIONS.items():
         if section.plot and name in found["sections"]:
-            make_folder(folder)
             figure = Figure(layout="constrained", dpi=100)
             section.plot(found["sections"][name], figure)
-            save_figure(figure, folder / f"{name}.png")
-            drawn.append(name)
+            if figure.axes:  # something was measured
+                save_figure(figure, folder / f"{name}.png")
+                drawn.append(name)
     return drawn
 
 
@@ -72,7 +72,6 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
         OutputError: something cannot be written.
     """
     records = read_records(paths)
-    make_folder(document.parent)
     command = " ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)])
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
     measured = {name: each for found in records for name, each in found["sections"].items()}

@@ -57,9 +57,9 @@ def flatness(connection: Connection, task: Task, marks: tuple[int, ...]) -> None
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (5_000, *task.image_shape), dtype=np.uint8)
     source = Source(Split(images, rng.integers(0, CLASSES, len(images))), trainer.backend, trainer.model.margin)
-    epochs = (trainer.batches(source, rng) for _ in itertools.count())
-    for step, (canvas, labels) in enumerate(itertools.chain.from_iterable(epochs), 1):
-        trainer.step(canvas, labels, trainer.model.draw(rng, len(labels) * trainer.rollouts), LR)
+    epochs = (trainer.batches(source, epoch) for epoch in itertools.count(1))
+    for step, batch in enumerate(itertools.chain.from_iterable(epochs), 1):
+        trainer.step(*batch, LR)
         if step in marks:
             connection.send(resident("VmRSS"))
         if step == marks[-1]:

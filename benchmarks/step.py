@@ -87,7 +87,7 @@ def plot_step(result: dict[str, Any], figure: Figure) -> None:
     """Images a second by batch, a panel a preset."""
     rows = result["rows"]
     presets = presets_in(rows)
-    figure.set_size_inches(WIDTH, 3.2 * (1 + len(presets)) // 2 + 0.6)
+    figure.set_size_inches(WIDTH, 3.2 * -(-len(presets) // 2) + 0.6)
     panels = figure.subplots(-(-len(presets) // 2), min(2, len(presets)), squeeze=False).flat
     for preset, axes in zip(presets, panels, strict=False):
         here = [row for row in rows if row["preset"] == preset]

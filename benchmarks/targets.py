@@ -49,8 +49,9 @@ def scaling(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
 
 def memory(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
     """Whether memory stays flat."""
-    early, late = found["resident"]
-    yield f"memory after {found['marks'][1]:,} steps / after {found['marks'][0]:,}", late / early, "at most", 1.01
+    if "resident" in found:
+        early, late = found["resident"]
+        yield f"memory after {found['marks'][1]:,} steps / after {found['marks'][0]:,}", late / early, "at most", 1.01
 
 
 def accuracy(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:

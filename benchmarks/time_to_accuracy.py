@@ -14,23 +14,25 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.record import make_folder, record
+from benchmarks.record import record
 from benchmarks.section import Section, table
 from ramnp import data
 from ramnp.backend import Backend, get_backend
-from ramnp.cli import Parser, add_config_flags, chosen_config, run
+from ramnp.checkpoint import make_folder
+from ramnp.cli import Parser, add_config_flags, chosen_config, count, run
 from ramnp.config import Config
 from ramnp.errors import DivergenceError, UsageError
 from ramnp.evaluate import evaluate
 from ramnp.optim import learning_rate
 from ramnp.presets import title
-from ramnp.train import LOCATIONS, ORDER, Trainer, default_workers, write_json
+from ramnp.train import Trainer, default_workers, write_json
 
 
 class Race:
@@ -102,14 +104,9 @@ class Race:
     def fit_epoch(self, epoch: int) -> None:
         """An epoch, with the random numbers and the learning rates of `ramnp.train`."""
         config, trainer = self.config, self.trainer
-        order = np.random.default_rng([config.seed, ORDER, epoch])
-        locations = np.random.default_rng([config.seed, LOCATIONS, epoch])
-        steps = len(self.train) // config.batch_size
-        for step, (canvas, labels) in enumerate(trainer.batches(self.train, order)):
-            if step == self.limit_batches:
-                break
-            lr = learning_rate(config, (epoch - 1) * steps + step, steps)
-            trainer.step(canvas, labels, trainer.model.draw(locations, len(labels) * trainer.rollouts), lr)
+        steps = trainer.steps_per_epoch(self.train)
+        for step, batch in enumerate(islice(trainer.batches(self.train, epoch), self.limit_batches)):
+            trainer.step(*batch, learning_rate(config, (epoch - 1) * steps + step, steps))
 
 
 def text(result: dict[str, Any]) -> str:
@@ -158,7 +155,7 @@ def build_parser() -> Parser:
     group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
     group.add_argument("--workers", type=int, default=argparse.SUPPRESS, help="as of ramnp.train (the cores, up to 4)")
     group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
-    group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
+    group.add_argument("--limit-batches", type=count, metavar="N", help="train and evaluate on N batches an epoch only")
     group.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     return parser
 
@@ -168,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     config = chosen_config(arguments)
     if "decay_epochs" not in arguments:
         config = dataclasses.replace(config, decay_epochs=config.epochs)
-    if "workers" not in arguments:
+    if "workers" not in arguments and arguments.config is None:
         config = dataclasses.replace(config, workers=default_workers(config))
     backend = get_backend(arguments.backend)
     if arguments.json:

@@ -7,8 +7,6 @@ begins with a step that is not timed, which brings caches and threads back, and 
 steps; the median over the bursts is the figure.
 """
 
-import multiprocessing
-import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from ramnp.errors import RamnpError
+from ramnp.workers import SPAWN, uninterrupted
 
 PATIENCE = 5  # seconds for a process to end by itself, before it is ended
 PAUSE = 0.1  # seconds before a burst, in which the threads of the last contestant, which spin for a while, go to sleep
@@ -90,16 +89,14 @@ def child(target: Callable[..., None], *arguments: Any) -> Iterator[Connection]:
     Raises:
         RamnpError: the process died.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(theirs, *arguments))
-    ctrl_c = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: Ctrl-C is for this process, which ends the other
-    process.start()
-    signal.signal(signal.SIGINT, ctrl_c)
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=target, args=(theirs, *arguments))
+    with uninterrupted():  # inherited: Ctrl-C is for this process, which ends the other
+        process.start()
     theirs.close()  # so that its end is noticed here
     try:
         yield ours
-    except EOFError as error:
+    except (EOFError, ConnectionError) as error:
         raise RamnpError("the process of a contestant died: too little memory, or see above") from error
     finally:
         ours.close()

@@ -37,10 +37,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ramnp.backend import Array, get_backend
-from ramnp.cli import Parser, run
+from ramnp.cli import Parser, count, run
 from ramnp.data.source import SPLITS, GeneratedSource, Source
 from ramnp.errors import UsageError
-from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, open_trained
+from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, from_places, open_trained
 from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
 from ramnp.sensor import Canvas, ruler
@@ -105,7 +105,8 @@ def errors_by_glimpse(
 ) -> dict[str, dict[str, list[float]]]:
     """Errors in percent after 1..T glimpses: {chooser: {"one": [...], "averaged": [...]}}.
 
-    The last ones of "policy" are evaluate's deterministic and averaged figures.
+    The last ones of "policy" are evaluate's deterministic and averaged figures. "another" has the locations of the
+    image before in its batch; an image that is alone in a batch has its own.
     """
     xp, steps = model.xp, model.config.glimpses
     wrong = {chooser: {"one": 0, "averaged": 0} for chooser in choosers}
@@ -113,15 +114,15 @@ def errors_by_glimpse(
     for number, canvas, labels in numbered(source, limit_batches):
         size = len(labels)
         images += size
-        for kind, stream, count in (("one", DETERMINISTIC, 1), ("averaged", SAMPLED, model.rollouts(rollouts))):
+        for kind, stream, m in (("one", DETERMINISTIC, 1), ("averaged", SAMPLED, model.rollouts(rollouts))):
             rng = np.random.default_rng([SEED, stream, number])
-            own = model.forward(canvas, model.draw(rng, count * size, deterministic=kind == "one"))
+            own = model.forward(canvas, model.draw(rng, m * size, deterministic=kind == "one"))
             rng = np.random.default_rng([SEED, RANDOM, stream, number])
             for chooser in choosers:
                 if chooser == "policy":
                     rollout = own
                 elif chooser == "another":
-                    of_images = own.locations.reshape(steps, count, size, 2)
+                    of_images = own.locations.reshape(steps, m, size, 2)
                     rollout = look_along(model, canvas, xp.roll(of_images, 1, axis=2).reshape(own.locations.shape))
                 elif chooser == "random":
                     uniform = rng.uniform(-1, 1, own.locations.shape).astype(model.dtype)
@@ -145,14 +146,11 @@ def spread_of_paths(model: RecurrentAttentionModel, source: Source, limit_batche
         "between_images", "between_starts": (T-1) x 2, from the nine starts of `evaluate.GRID`}. A policy that learns
         its first location has but its own start.
     """
-    places = np.array([(0, 0)] if model.blind else [(x, y) for y in GRID for x in GRID])
+    places = np.array([(0, 0)] if model.blind else [(x, y) for y in GRID for x in GRID])  # learned: no noise
     steps = model.config.glimpses
     images, sums, squares = 0, np.zeros(()), np.zeros(())
     for _, canvas, labels in numbered(source, limit_batches):
-        # Row m B + b is image b, looked at first from place m.
-        randomness = np.zeros((steps, len(places) * len(labels), 2), dtype=model.dtype)
-        randomness[0] = places.repeat(len(labels), axis=0)  # where the first is learned: no noise
-        rollout = model.forward(canvas, model.backend.asarray(randomness))
+        rollout = from_places(model, canvas, places)
         where = model.backend.to_host(rollout.locations[1:]).astype(np.float64)
         where = where.reshape(steps - 1, len(places), len(labels), 2)
         images, sums, squares = images + len(labels), sums + where.sum(axis=2), squares + (where**2).sum(axis=2)
@@ -252,7 +250,7 @@ def describe(analysis: dict[str, Any]) -> str:
         lines.append(("standard deviation of the location in pixels", ()))
         for name, text in (
             ("from_centre", "over images, all from the centre"),
-            ("between_images", "between images, nine starts"),
+            ("between_images", "between images, each start alone"),
             ("between_starts", "between starts"),
         ):
             for axis in range(2):
@@ -277,15 +275,12 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.analysis", description=__doc__.split(": ", 1)[1])
     parser.add_argument("path", type=Path, metavar="PATH", help="a run folder, or a checkpoint (.npz)")
     parser.add_argument("--split", choices=SPLITS, default="test", help="(test)")
-    parser.add_argument("--rollouts", type=int, default=10, metavar="M", help="for the averaged figures (10)")
+    parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figures (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
-    parser.add_argument("--limit-batches", type=int, metavar="N", help=f"only the first N batches of {BATCH} images")
+    parser.add_argument("--limit-batches", type=count, metavar="N", help=f"only the first N batches of {BATCH} images")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture of all of it, too")
     arguments = parser.parse_args(argv)
-    for value, given in ((arguments.rollouts, "--rollouts"), (arguments.limit_batches, "--limit-batches")):
-        if value is not None and value < 1:
-            raise UsageError(f"{given} must be at least 1, got {value}")
     if arguments.plot and arguments.plot.suffix != ".png":
         raise UsageError(f"--plot {arguments.plot}: the picture is a PNG, and its name is to end in .png")
     saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
@@ -293,10 +288,6 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"{saved.path} sees the whole image: it has no locations to analyse")
     with threadpool_limits(1, user_api="blas"):  # as in evaluate
         analysis = analyse(model, source, arguments.rollouts, arguments.limit_batches)
-    if arguments.plot:
-        from ramnp.visualize import plot_analysis  # matplotlib takes its time
-
-        plot_analysis(analysis, title(saved.config), arguments.plot)
     if arguments.json:
         described = {"path": str(saved.path), "preset": saved.config.preset, "split": arguments.split}
         json.dump(described | {"rollouts": arguments.rollouts} | analysis, sys.stdout)
@@ -304,6 +295,10 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(f"{saved.path}: {title(saved.config)}, epoch {saved.epoch}, {arguments.split} images")
         print(describe(analysis))
+    if arguments.plot:
+        from ramnp.visualize import plot_analysis  # matplotlib takes its time
+
+        plot_analysis(analysis, title(saved.config), arguments.plot)
     return 0
 
 

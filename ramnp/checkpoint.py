@@ -68,8 +68,13 @@ class Checkpoint:
         """Copy the parameters into `model`.
 
         Raises:
-            CheckpointError: the names or shapes are not those of the model.
+            CheckpointError: the images, names or shapes are not those of the model.
         """
+        if (self.image_shape, self.classes) != (model.image_shape, model.classes):
+            raise CheckpointError(
+                f"{self.path} is for images {self.image_shape} of {self.classes} classes, "
+                f"and these are {model.image_shape} of {model.classes}"
+            )
         if set(self.parameters) != set(model.parameters):
             raise CheckpointError(f"{self.path}: the parameters are not those of its configuration")
         for name, value in self.parameters.items():
@@ -80,13 +85,26 @@ class Checkpoint:
             model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        OutputError: that failed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let `write` fill a file beside `path`, then put it in the place of `path` in one step.
+    """Let `write` fill a file beside `path`, whose folder is made, then put it in the place of `path` in one step.
 
     Raises:
         OutputError: that failed, as on a full disk. An older file stays as it was.
     """
-    beside = path.with_name(path.name + ".tmp")
+    make_folder(path.parent)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # of this process: two may write the same file
     try:
         with open(beside, "wb") as file:
             write(file)

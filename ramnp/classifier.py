@@ -100,6 +100,7 @@ class Classifier(Part):
             UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
                 below 1.
         """
+        images = np.asarray(images)
         if images.shape[1:] != self.image_shape:
             height, width, channels = self.image_shape
             raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")

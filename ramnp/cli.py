@@ -32,6 +32,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
+def count(text: str) -> int:
+    """A number of things, from a flag."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
 def add_config_flags(parser: Parser) -> None:
     """Add `--preset`, `--config`, and a flag for every field of the model, the learning rule and the data.
 
@@ -66,15 +73,14 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
     Raises:
         UsageError: the file cannot be read, or a value cannot be used.
     """
-    config = PRESETS[arguments.preset or DEFAULT]
+    values: Any = {}
     if arguments.config:
         values = read_json(arguments.config)
         values = values.get("config", values)
         if not isinstance(values, dict) or values.get("preset", DEFAULT) not in list(PRESETS):
             raise UsageError(f"{arguments.config} does not hold a configuration")
-        if arguments.preset:
-            values = values | {"preset": arguments.preset}
-        config = Config.from_json(values, base=config)
+    preset = arguments.preset or values.get("preset", DEFAULT)
+    config = Config.from_json(values | {"preset": preset}, base=PRESETS[preset])
     config = dataclasses.replace(config, **given_flags(arguments))
     if config.data_path:  # a run folder must find its data from anywhere
         config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))

@@ -245,6 +245,8 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("model", ("ram",), ("where_units", "glimpse_units", "policy", "rollouts", "reward", "early_weight")),
     ("model", ("ram",), _OF_A_POLICY),
     ("policy", ("learned",), _OF_A_POLICY),
+    ("policy", ("learned", "random"), ("rollouts",)),
+    ("schedule", ("cosine", "linear"), ("decay_epochs",)),
     ("reward", ("gain",), ("discount", "early_weight")),
 )
 

@@ -16,6 +16,7 @@ first locations, the middles of a 3 x 3 grid on the image, and how many images g
 import functools
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from ramnp import checkpoint, data
 from ramnp.backend import Backend, get_backend
 from ramnp.checkpoint import Checkpoint
 from ramnp.classifier import Classifier
-from ramnp.cli import Parser, run
+from ramnp.cli import Parser, count, run
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, DataError, UsageError
-from ramnp.model import RecurrentAttentionModel
+from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
+from ramnp.sensor import Canvas
 
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
@@ -50,9 +52,7 @@ def evaluate(
     xp, rollouts = model.xp, model.rollouts(rollouts)
     wrong = xp.zeros(3, dtype=np.int64)
     images, storage = 0, functools.cache(model.storage)
-    for number, (canvas, labels) in enumerate(source.batches(BATCH)):
-        if number == limit_batches:
-            break
+    for number, (canvas, labels) in enumerate(islice(source.batches(BATCH), limit_batches)):
         size = len(labels)
         rng = np.random.default_rng([SEED, DETERMINISTIC, number])
         mean = model.forward(canvas, model.draw(rng, size, deterministic=True), out=storage(size)).log_p
@@ -80,15 +80,20 @@ def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
     xp, places = model.xp, np.array([(x, y) for y in GRID for x in GRID])
     wrong, same = xp.zeros(len(places), dtype=np.int64), xp.zeros((), dtype=np.int64)
     for canvas, labels in source.batches(BATCH):
-        # Row m B + b is image b, looked at first from place m.
-        randomness = np.zeros((model.config.glimpses, len(places) * len(labels), 2), dtype=model.dtype)
-        randomness[0] = places.repeat(len(labels), axis=0)
-        rollout = model.forward(canvas, model.backend.asarray(randomness))
+        rollout = from_places(model, canvas, places)
         answers = rollout.log_p.argmax(axis=1).reshape(len(places), -1)
         wrong += (answers != labels).sum(axis=1)
         same += (answers == answers[0]).all(axis=0).sum()
     percent = 100 * model.backend.to_host(xp.concatenate([wrong, same[None]])) / len(source)
     return {"error": percent[:-1].reshape(3, 3).round(4).tolist(), "same_answer": round(float(percent[-1]), 4)}
+
+
+def from_places(model: RecurrentAttentionModel, canvas: Canvas, places: np.ndarray) -> Rollout:
+    """Deterministic rollouts: row m B + b looks at image b, first from place m of (M, 2)."""
+    images = len(canvas.pixels)
+    randomness = np.zeros((model.config.glimpses, len(places) * images, 2), dtype=model.dtype)
+    randomness[0] = places.repeat(images, axis=0)
+    return model.forward(canvas, model.backend.asarray(randomness))
 
 
 def find_weights(path: Path) -> Path:
@@ -132,13 +137,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.evaluate", description=__doc__.split("\n\n", 1)[1])
     parser.add_argument("path", type=Path, metavar="PATH", help="a run folder, or a checkpoint (.npz)")
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="(test)")
-    parser.add_argument("--rollouts", type=int, default=10, metavar="M", help="for the averaged figure (10)")
+    parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figure (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
     parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
-    if arguments.rollouts < 1:
-        raise UsageError(f"--rollouts must be at least 1, got {arguments.rollouts}")
     saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
     # One thread a product: on busy cores several wait for each other far longer than they save.
     with threadpool_limits(1, user_api="blas"):

@@ -1,9 +1,9 @@
-"""Linear, and the pairs relu / tanh / log-softmax with cross-entropy.
+"""Linear, and the pairs relu / tanh / sigmoid / log-softmax, and cross-entropy.
 
-Every pair follows one protocol: `forward(x) -> (y, cache)` and `backward(dy, cache) -> dx`, where
-`dx` is the gradient of the loss with respect to `x`. First axes are rows: a row is one rollout of one
-image, at one time step, or at all of them. Elementwise functions need only their output, so
-`y` itself is their cache.
+A layer with parameters has `forward(x) -> (y, cache)` and `backward(dy, cache) -> dx`, where `dx` is the gradient of
+the loss with respect to `x`. First axes are rows: a row is one rollout of one image, at one time step, or at all of
+them. The functions need only their output `y` for the way back, so `f_backward(dy, y) -> dx`; the cross-entropy, which
+ends the network, needs its input and the labels.
 
 `out` names an array to write into instead of a new one. `xp` is the array module.
 """

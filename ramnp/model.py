@@ -204,7 +204,7 @@ class RecurrentAttentionModel(Classifier):
         """Look T times and answer.
 
         Args:
-            canvas: B images.
+            canvas: B images, of any height and width.
             randomness: (T, R, 2) from `draw`, R a multiple of B.
             samples: (S, R, 2) locations to replay instead of sampling; a gradient check needs them.
             out: a rollout of as many rows, to be overwritten. Default: new storage.

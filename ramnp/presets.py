@@ -109,8 +109,12 @@ PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name,
 
 
 def changes(config: Config) -> dict[str, Any]:
-    """What a configuration has that its preset has not, apart from what makes it another run of the same."""
-    preset, same = PRESETS[config.preset], {"seed", "workers", "epochs", "decay_epochs", "data_path"}
+    """What a configuration has that its preset has not, apart from what makes it another run of the same.
+
+    A preset of your own, which is not among ours, counts as a change of the default.
+    """
+    preset = PRESETS.get(config.preset, PRESETS[DEFAULT])
+    same = {"preset", "seed", "workers", "epochs", "decay_epochs", "data_path"}
     return {
         name: value for name, value in config.to_json().items() if name not in same and value != getattr(preset, name)
     }

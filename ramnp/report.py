@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -37,7 +38,6 @@ def write_report(results: Path, report: Path) -> list[Path]:
     """
     counted, left_out = read_results(results)
     plots = report.with_suffix("")
-    plots.mkdir(parents=True, exist_ok=True)
     pictures = {
         "glimpses": plot_by_glimpses(counted, plots / "glimpses.png"),
         "clutter": plot_by_task(counted, plots / "clutter.png"),
@@ -268,14 +268,8 @@ def policy_table(counted: Results) -> list[str]:
     """What the learned policies do; nothing where there are none."""
     lines = [
         (
-            *("row", "its own", "of another image", "at random", "at the centre"),
-            *(
-                "between images",
-                "between starts",
-                "distance (random, centre)",
-                "on the digit (the same)",
-                "bits (shuffled)",
-            ),
+            *("row", "its own", "of another image", "at random", "at the centre", "between images", "between starts"),
+            *("distance (random, centre)", "on the digit (the same)", "bits (shuffled)"),
         )
     ]
     for name in ROWS:
@@ -421,7 +415,8 @@ def plot_within_rollouts(counted: Results, path: Path) -> Path | None:
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     drawn = False
     for axes, (task, names) in zip(figure.subplots(1, len(TASKS)), of_tasks().items(), strict=True):
-        for color, name in zip(("tab:orange", "tab:blue", "tab:red"), learned(names), strict=True):
+        rows = learned(names)
+        for color, name in zip(colormaps["plasma"](np.linspace(0.8, 0, len(rows))), rows, strict=True):
             if name not in counted:
                 continue
             drawn = True

@@ -9,8 +9,8 @@ after their last finished epoch, to the same bits as without the interruption. I
 the run is evaluated again, not trained again. A folder or file made with another configuration than the preset now has
 is never mixed with it: the command says what differs, and leaves it alone.
 
-Exit codes: those of `ramnp.train`. Where a row fails the others are still trained, and the code is that of the last
-failure; a figure that misses its floor is said, and is no failure.
+Exit codes: those of `ramnp.train`. Where a row fails the others are still trained, unless a file cannot be written, and
+the code is that of the last failure; a figure that misses its floor is said, and is no failure.
 """
 
 import argparse
@@ -24,15 +24,15 @@ from threadpoolctl import threadpool_limits
 from ramnp import data
 from ramnp.analysis import analyse
 from ramnp.backend import Backend, get_backend
-from ramnp.cli import INTERRUPTED, Parser, read_json, run
+from ramnp.cli import INTERRUPTED, Parser, count, read_json, run
 from ramnp.config import Config
 from ramnp.data import DATASETS
-from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError, first_line
+from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError
 from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.pretrained.ship import ship
 from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
-from ramnp.train import Run, default_workers
+from ramnp.train import Run, begun, default_workers
 
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")
@@ -69,15 +69,15 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
 def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None) -> dict:
     """Train one row in its run folder, from where it stands, and return its result."""
     config = dataclasses.replace(PRESETS[name], seed=seed)
-    begun = begun_with(folder, name, seed, limit)
-    if begun is None:
+    earlier = begun_with(folder, name, seed, limit)
+    if earlier is None:
         config = dataclasses.replace(config, workers=workers or default_workers(config))
-    elif workers not in (None, begun.workers):
-        raise UsageError(f"--workers {workers}: {folder} was begun with {begun.workers}, which it keeps")
+    elif workers not in (None, earlier.workers):
+        raise UsageError(f"--workers {workers}: {folder} was begun with {earlier.workers}, which it keeps")
     else:
-        config = begun
+        config = earlier
     training = Run(config, data.load(config), backend, folder, limit)
-    if begun is None:
+    if earlier is None:
         print(f"{name}, seed {seed}: a new run in {folder}")
         training.start()
     else:
@@ -98,15 +98,9 @@ def begun_with(folder: Path, name: str, seed: int, limit: int | None) -> Config 
     """
     if not (folder / "checkpoint.npz").exists():  # not even started: the checkpoint is the last that `start` writes
         return None
-    try:
-        described = read_json(folder / "config.json")
-        values, begun_limit = described["config"], described["limit_batches"]
-    except (UsageError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or delete {folder}"
-        ) from error
-    check_same(folder, values, name, seed, (begun_limit, limit))
-    return Config.from_json(values)
+    config, begun_limit = begun(folder)
+    check_same(folder, config.to_json(), name, seed, (begun_limit, limit))
+    return config
 
 
 def collect(training: Run) -> dict[str, Any]:
@@ -181,7 +175,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that share each batch (the cores, up to 4)")
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="processes that share each batch (the cores, up to 4)"
+    )
     parser.add_argument(
         "--report", type=Path, nargs="?", const=REPORT, metavar="FILE.md",
         help=f"write the tables and plots of all results; trains nothing ({REPORT})",
@@ -190,7 +186,7 @@ def build_parser() -> Parser:
         "--ship", metavar="ROW", help="put the weights of a finished run into the package, with a card; one seed"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="where results go (results)")
-    parser.add_argument("--limit-batches", type=int, metavar="N", help="only a try, on N batches an epoch: no result")
+    parser.add_argument("--limit-batches", type=count, metavar="N", help="only a try, on N batches an epoch: no result")
     return parser
 
 
@@ -209,9 +205,6 @@ def chosen_rows(arguments: argparse.Namespace) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     names, out = chosen_rows(arguments), arguments.out
-    for value, given in ((arguments.workers, "--workers"), (arguments.limit_batches, "--limit-batches")):
-        if value is not None and value < 1:
-            raise UsageError(f"{given} must be at least 1, got {value}")
     if arguments.list:
         print(listing(out, arguments.seeds))
         return 0

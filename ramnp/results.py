@@ -43,7 +43,6 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
         OutputError: that failed.
     """
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in result.items())
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write(f"{{\n{lines}\n}}\n".encode()))
 
 

@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ import ramnp
 from ramnp import checkpoint, data
 from ramnp.backend import Array, Backend, get_backend
 from ramnp.checkpoint import Checkpoint, write_atomically
-from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, given_flags, read_json, run
+from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, count, given_flags, read_json, run
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import SPLITS, DataSet, Source
 from ramnp.errors import CheckpointError, DivergenceError, OutputError, UsageError, first_line
@@ -49,7 +49,7 @@ from ramnp.models import build
 from ramnp.optim import OPTIMIZERS, clip_gradients, learning_rate
 from ramnp.presets import changes, listing, title
 from ramnp.sensor import Canvas
-from ramnp.workers import SPAWN, Rooms, Worker, quiet_overflow, work
+from ramnp.workers import Layout, Rooms, Worker, arrays_in, quiet_overflow, shared, work
 
 LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
 VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
@@ -84,8 +84,9 @@ class Trainer:
         self.rooms: Rooms | None = None
         if self.workers > 1:
             parameters = self.model.parameters
-            self.memory = SPAWN.RawArray("b", parameters.values.nbytes)
-            values = np.frombuffer(self.memory, dtype=self.model.dtype)
+            layout: Layout = {"values": (parameters.values.shape, parameters.values.dtype)}
+            self.memory = shared(layout)
+            values = arrays_in(self.memory, layout)["values"]
             values[...] = parameters.values
             parameters.use(self.model, values, parameters.gradients)
         self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
@@ -147,10 +148,23 @@ class Trainer:
             self.rooms = Rooms(shape, dtype)
         return self.rooms.pixels
 
-    def batches(self, source: Source, rng: np.random.Generator) -> Iterator[tuple[Canvas, Array]]:
-        """An epoch of batches for `step`, in random order. Each stays until the next is asked for."""
+    def batches(self, source: Source, epoch: int) -> Iterator[tuple[Canvas, Array, Array]]:
+        """The batches of epoch number `epoch`, for `step`. Each stays until the next is asked for."""
+        size, seed = self.config.batch_size, self.config.seed
+        order, locations = (np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS))
+        for canvas, labels in source.batches(size, order, self.make_rooms(*source.room(size))):
+            yield canvas, labels, self.model.draw(locations, size * self.rollouts)
+
+    def steps_per_epoch(self, source: Source) -> int:
+        """How many those are.
+
+        Raises:
+            UsageError: there is no batch of images.
+        """
         size = self.config.batch_size
-        return source.batches(size, rng, self.make_rooms(*source.room(size)))
+        if size > len(source):
+            raise UsageError(f"--batch-size {size} is more than the {len(source)} training images")
+        return len(source) // size
 
     @property
     def shares(self) -> list[slice]:
@@ -166,7 +180,7 @@ class Trainer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the parameters, their gradients, the optimizer's arrays and the activations."""
+        """Bytes of the parameters, their gradients, the optimizer's state and the activations."""
         arrays = [self.model.parameters.values, *(getattr(self.optimizer, name) for name in self.optimizer.state)]
         of_each = [self.model.parameters.gradients, *chain(*self.storage.arrays().values())]
         return sum(array.nbytes for array in arrays) + self.workers * sum(array.nbytes for array in of_each)
@@ -225,6 +239,9 @@ class Run:
         folder: the run folder.
         limit_batches: train and evaluate on only so many batches an epoch.
         quiet: print nothing.
+
+    Raises:
+        UsageError: there is no batch of images, or the workers cannot share one evenly.
     """
 
     def __init__(
@@ -241,7 +258,7 @@ class Run:
         self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
         margin = self.trainer.model.margin
         self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
-        self.steps_per_epoch = len(self.train) // config.batch_size
+        self.steps_per_epoch = self.trainer.steps_per_epoch(self.train)
         self.epoch = 0
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
@@ -259,10 +276,6 @@ class Run:
         Raises:
             OutputError: that failed.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self.folder}: {error.strerror}") from error
         self.write_config()
         self.save()
 
@@ -346,11 +359,10 @@ class Run:
         config, trainer, epoch = self.config, self.trainer, self.epoch + 1
         started = time.perf_counter()
         trainer.reset()
-        location_rng = np.random.default_rng([config.seed, LOCATIONS, epoch])
-        for step, (canvas, labels) in enumerate(self.batches(epoch, steps)):
+        for step, batch in enumerate(islice(trainer.batches(self.train, epoch), steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            trainer.step(canvas, labels, trainer.model.draw(location_rng, len(labels) * trainer.rollouts), lr)
-            bar.update(len(labels))
+            trainer.step(*batch, lr)
+            bar.update(config.batch_size)
             if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
                 self.check_finite(epoch)
                 means = trainer.means()
@@ -374,12 +386,6 @@ class Run:
             f"epoch {epoch:>3}/{config.epochs}  training error {100 - 100 * line['reward']:.2f} %  "
             f"{validation}{line['images_per_second']:,.0f} images/s"
         )
-
-    def batches(self, epoch: int, steps: int) -> Iterator[tuple[Canvas, Array]]:
-        """The batches of an epoch, in the order that its seed gives."""
-        order_rng = np.random.default_rng([self.config.seed, ORDER, epoch])
-        batches = self.trainer.batches(self.train, order_rng)
-        return (batch for _, batch in zip(range(steps), batches, strict=False))
 
     def check_finite(self, epoch: int) -> None:
         """Raise a DivergenceError if a loss, a gradient or a parameter is not finite."""
@@ -441,6 +447,8 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
     """Print the model, its shapes, its memory and the policy's spread, and try one batch."""
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     model, parameters = trainer.model, trainer.model.parameters
+    source = dataset.source("train", backend, model.margin)
+    trainer.steps_per_epoch(source)  # there is a batch
     rows = config.batch_size * trainer.rollouts
     print("\n".join(heading(trainer, dataset)))
     print(f"\n{'parameter':<22}{'shape':>14}{'count':>12}")
@@ -454,8 +462,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
     print(f"memory: {trainer.nbytes / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
-    canvas, labels = next(dataset.source("train", backend, model.margin).batches(config.batch_size))
-    trainer.step(canvas, labels, model.draw(np.random.default_rng(config.seed), rows), config.lr)
+    trainer.step(*next(trainer.batches(source, epoch=1)), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
     if not trainer.finite():
         raise DivergenceError(f"the first batch gives a loss that is not finite ({loss})")
@@ -534,6 +541,21 @@ def new_folder(out: Path | None, config: Config) -> Path:
     return out
 
 
+def begun(folder: Path) -> tuple[Config, int | None]:
+    """The configuration of a run folder, and its limit of batches.
+
+    Raises:
+        CheckpointError: its config.json is missing or damaged.
+    """
+    try:
+        described = read_json(folder / "config.json")
+        return Config.from_json(described["config"]), described["limit_batches"]
+    except (UsageError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or delete {folder}"
+        ) from error
+
+
 def resumed_config(arguments: argparse.Namespace) -> Config:
     """The configuration of the run folder; only --epochs may change it. Takes over its --limit-batches, too.
 
@@ -543,11 +565,7 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
     """
     if not arguments.resume.is_dir():
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
-    try:
-        described = read_json(arguments.resume / "config.json")
-        saved, limit = Config.from_json(described["config"]), described["limit_batches"]
-    except (UsageError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{arguments.resume}/config.json is missing or damaged ({first_line(error)})") from error
+    saved, limit = begun(arguments.resume)
     for name, value in given_flags(arguments).items():
         if name != "epochs" and value != getattr(saved, name):
             raise UsageError(f"{flag(name)} {value}: a resumed run keeps its {name}, {getattr(saved, name)}")
@@ -572,7 +590,7 @@ def build_parser() -> Parser:
     )  # fmt: skip
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
-    group.add_argument("--limit-batches", type=int, metavar="N", help="train and evaluate on N batches an epoch only")
+    group.add_argument("--limit-batches", type=count, metavar="N", help="train and evaluate on N batches an epoch only")
     group.add_argument("--list-presets", action="store_true", help="print the presets, with the figures to expect")
     group.add_argument("--dry-run", action="store_true", help="print the model, try one batch, write nothing")
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -584,8 +602,6 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.list_presets:
         print(listing())
         return 0
-    if arguments.limit_batches is not None and arguments.limit_batches < 1:
-        raise UsageError(f"--limit-batches must be at least 1, got {arguments.limit_batches}")
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
     backend = get_backend(arguments.backend)
     if arguments.resume is None and arguments.config is None and "workers" not in arguments:
@@ -594,8 +610,6 @@ def main(argv: list[str] | None = None) -> int:
         for line in idle(config, given_flags(arguments)):
             print(f"note: {line}")
     dataset = data.load(config)
-    if config.batch_size > len(dataset.train):
-        raise UsageError(f"--batch-size {config.batch_size} is more than the {len(dataset.train)} training images")
     if arguments.dry_run:
         dry_run(config, dataset, backend)
         return 0

@@ -187,7 +187,7 @@ def plot_spread(axes: Any, paths: dict[str, Any]) -> None:
     """Standard deviations of the locations by glimpse, in pixels."""
     for name, text, color in (
         ("between_images", "between images", "tab:red"),
-        ("between_starts", "between nine starts", "tab:gray"),
+        ("between_starts", "between starts", "tab:gray"),
     ):
         for axis, line in enumerate(("-", ":")):
             pixels = [spread[axis] * paths["pixels"][axis] for spread in paths[name]]

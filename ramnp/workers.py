@@ -125,7 +125,7 @@ class Worker:
             BackendError: the process has failed.
             UsageError: the share is not like the first one.
         """
-        self.finish()  # the last step, if it was interrupted, wherever that was
+        self.finish()  # the last step, if it was interrupted
         fill(self.arrays["labels"], labels, "labels")
         fill(self.arrays["randomness"], randomness, "randomness")
         self.told += 1
@@ -140,6 +140,7 @@ class Worker:
         while self.heard < self.told:
             answer = self.exchange(self.pipe.recv)
             if isinstance(answer, str):
+                self.heard = self.told  # nothing more comes of this step
                 raise BackendError(f"a worker process failed ({answer}): try again with --workers 1")
             self.heard = answer
         return self.arrays["gradients"], self.arrays["losses"]
@@ -198,7 +199,7 @@ def serve(
     rooms = [Canvas(room[images], margin) for room in arrays_in(memory, layout).values()]
     arrays = arrays_in(*own)
     model = build(config, image_shape, classes, NUMPY)
-    model.parameters.use(model, np.frombuffer(values, dtype=model.dtype), arrays["gradients"])
+    model.parameters.use(model, np.frombuffer(values, model.dtype, model.parameters.size), arrays["gradients"])
     storage = model.storage(arrays["randomness"].shape[1])
     with suppress(EOFError, OSError):
         while True:

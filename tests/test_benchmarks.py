@@ -110,6 +110,7 @@ def test_targets_are_met_or_missed():
     sections = {
         "step": {"rows": [row, row | {"batch": 256}]},
         "floor": {"rows": [row | {"ms": {"ramnp": ms(10), "floor": ms(8)}}]},
+        "memory": {"missing": "no /proc"},
         "accuracy": {"reached": [{"target": 1.29, "with_validation_s": 90}], "missed": [1.0]},
     }
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in targets.text(sections).splitlines()[2:]]

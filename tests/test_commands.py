@@ -311,6 +311,13 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_preset(tmp_path):
     assert (config.routing, config.units, config.glimpses, config.preset) == ("paper", 7, 9, "mnist-6-paper")
 
 
+def test_a_file_may_name_its_preset_and_a_flag_another(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"preset": "cluttered60-8", "units": 7}))
+    assert resolved("--config", file) == dataclasses.replace(PRESETS["cluttered60-8"], units=7)
+    assert resolved("--config", file, "--preset", "mnist-4") == dataclasses.replace(PRESETS["mnist-4"], units=7)
+
+
 def test_the_config_json_of_a_run_gives_its_configuration_back(run_folder):
     expected = checkpoint.load(run_folder / "checkpoint.npz").config
     assert resolved("--config", run_folder / "config.json") == expected
@@ -663,6 +670,19 @@ def test_resume_from_the_checkpoint_of_another_configuration_ends_with_3(
     shutil.copy(tmp_path / "other" / "checkpoint.npz", run_folder)
     outcome = command(train.main, "--resume", run_folder)
     assert_fails(outcome, 3, run_folder / "checkpoint.npz", "another configuration", f"its {name} is")
+
+
+def test_resume_on_other_images_ends_with_3(command, tmp_path):
+    def images(side):
+        rng = np.random.default_rng(0)
+        np.savez(tmp_path / "own.npz", images=rng.random((60, side, side)), labels=np.arange(60) % 3)
+
+    images(16)
+    flags = ("--dataset", "arrays", "--data-path", tmp_path / "own.npz", "--validation", 10, "--batch-size", 8)
+    assert command(train.main, *flags, "--epochs", 1, "--out", tmp_path / "run")[0] == 0
+    images(24)
+    outcome = command(train.main, "--resume", tmp_path / "run", "--epochs", 2)
+    assert_fails(outcome, 3, tmp_path / "run/checkpoint.npz", "(16, 16, 1)", "(24, 24, 1)")
 
 
 def test_resume_from_weights_without_an_optimizer_ends_with_3(command, run_folder):

@@ -178,3 +178,6 @@ def test_flags_that_do_nothing_are_named():
     assert idle(Config(model="cnn"), ["std", "discount"]) == [
         f"--{name} does nothing with --model cnn" for name in ("std", "discount")
     ]
+    assert idle(Config(policy="centre", schedule="constant"), ["rollouts", "decay_epochs"]) == [
+        "--rollouts does nothing with --policy centre", "--decay-epochs does nothing with --schedule constant"
+    ]  # fmt: skip

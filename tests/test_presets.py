@@ -10,10 +10,11 @@ from conftest import STRICT
 
 from ramnp import evaluate, train, visualize
 from ramnp.backend import NUMPY
+from ramnp.config import Config
 from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split, hold_out
-from ramnp.presets import PRESETS
+from ramnp.presets import PRESETS, title
 
 SHAPES = {"cifar10": (32, 32, 3), "omniglot": (105, 105, 1)}
 
@@ -61,3 +62,7 @@ def test_a_preset_trains_on_both_backends_to_the_same_bits(trained, preset):
     for name, value in numpy.items():
         np.testing.assert_array_equal(value, strict[name], err_msg=name)
         assert np.isfinite(value).all()
+
+
+def test_a_preset_of_one_s_own_has_a_title():
+    assert title(Config(preset="my-try", units=7)) == "my-try, units=7"

@@ -11,6 +11,7 @@ from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
+from ramnp.sensor import Canvas
 from ramnp.train import Trainer
 from ramnp.workers import SPAWN
 
@@ -81,11 +82,10 @@ def test_a_batch_made_where_workers_see_it_is_not_copied():
     )
     trainers = trained(2), trained(2)
     for copied, trainer in enumerate(trainers):
-        epoch = np.random.default_rng(1)
-        batches = source.batches(12, epoch) if copied else trainer.batches(source, epoch)
-        for canvas, labels in batches:
-            assert any(canvas.pixels is room for room in trainer.rooms.pixels) != copied
-            trainer.step(canvas, labels, trainer.model.draw(np.random.default_rng(2), 12), 1e-2)
+        for canvas, labels, randomness in trainer.batches(source, epoch=1):
+            assert any(canvas.pixels is room for room in trainer.rooms.pixels)
+            pixels = canvas.pixels.copy() if copied else canvas.pixels
+            trainer.step(Canvas(pixels, canvas.margin), labels, randomness, 1e-2)
     np.testing.assert_array_equal(*(trainer.model.parameters.values for trainer in trainers))
 
 
@@ -133,10 +133,18 @@ def test_a_batch_unlike_the_first_is_refused():
         trainer.step(trainer.model.canvas(images[:11]), labels[:11], randomness[:, :11], 1e-2)
 
 
-def test_a_worker_that_fails_says_why():
+def test_a_worker_that_fails_says_why_and_can_go_on():
     trainer, rng = trained(2), np.random.default_rng(1)
-    canvas = trainer.model.canvas(rng.integers(0, 256, (12, 20, 20, 1), dtype=np.uint8))
+    canvas, labels = trainer.model.canvas(rng.integers(0, 256, (12, 20, 20, 1), dtype=np.uint8)), rng.integers(0, 5, 12)
     randomness = trainer.model.draw(rng, 12)
-    randomness[0, 6:] = 1e9  # far outside the image, in the second share alone
+    lost = randomness.copy()
+    lost[0, 6:] = 1e9  # far outside the image, in the second share alone
     with pytest.raises(BackendError, match=r"a worker process failed .*index"):
-        trainer.step(canvas, rng.integers(0, 5, 12), randomness, 1e-2)
+        trainer.step(canvas, labels, lost, 1e-2)
+    trainer.step(canvas, labels, randomness, 1e-2)
+
+
+def test_too_few_images_for_a_batch_are_refused():
+    source = Source(Split(np.zeros((11, 20, 20, 1), np.uint8), np.zeros(11, int)), NUMPY, margin=0)
+    with pytest.raises(UsageError, match="--batch-size 12 is more than the 11 training images"):
+        trained(1).steps_per_epoch(source)

@@ -1,18 +1,16 @@
 """Training for a moment: seconds, to see that something learns."""
 
-import itertools
-from collections.abc import Iterator
+from itertools import chain, count
 from typing import NamedTuple
 
 import numpy as np
 
-from ramnp.backend import NUMPY, Array, Backend
+from ramnp.backend import NUMPY, Backend
 from ramnp.classifier import Classifier
 from ramnp.config import Config
-from ramnp.data.source import DataSet, Source
+from ramnp.data.source import DataSet
 from ramnp.optim import learning_rate
-from ramnp.sensor import Canvas
-from ramnp.train import LOCATIONS, ORDER, Trainer
+from ramnp.train import Trainer
 
 
 class Moment(NamedTuple):
@@ -32,13 +30,17 @@ class Moment(NamedTuple):
 
 
 def train_briefly(config: Config, dataset: DataSet, steps: int, backend: Backend = NUMPY, every: int = 10) -> Moment:
-    """Train a new model for so many steps, the first that `python -m ramnp.train` takes with this configuration."""
+    """Train a new model for so many steps, the first that `python -m ramnp.train` takes with this configuration.
+
+    Raises:
+        UsageError: there is no batch of images.
+    """
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     source = dataset.source("train", backend, trainer.model.margin)
-    means = []
-    for step, (canvas, labels, randomness) in zip(range(steps), batches(trainer, source), strict=False):
-        lr = learning_rate(config, step, len(source) // config.batch_size)
-        trainer.step(canvas, labels, randomness, lr)
+    means, steps_per_epoch = [], trainer.steps_per_epoch(source)
+    batches = chain.from_iterable(trainer.batches(source, epoch) for epoch in count(1))
+    for step, batch in zip(range(steps), batches, strict=False):
+        trainer.step(*batch, learning_rate(config, step, steps_per_epoch))
         if (step + 1) % every == 0:
             means.append(trainer.means())
             trainer.reset()
@@ -48,11 +50,3 @@ def train_briefly(config: Config, dataset: DataSet, steps: int, backend: Backend
         losses={term: np.array([each["loss"][term] for each in means]) for term in trainer.model.terms},
         error=np.array([100 - 100 * each["reward"] for each in means]),
     )
-
-
-def batches(trainer: Trainer, source: Source) -> Iterator[tuple[Canvas, Array, Array]]:
-    """Canvases, labels and the randomness of their rollouts, epoch after epoch."""
-    for epoch in itertools.count(1):
-        order, locations = (np.random.default_rng([trainer.config.seed, each, epoch]) for each in (ORDER, LOCATIONS))
-        for canvas, labels in source.batches(trainer.config.batch_size, order):
-            yield canvas, labels, trainer.model.draw(locations, len(labels) * trainer.rollouts)
