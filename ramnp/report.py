@@ -230,7 +230,9 @@ def reached(name: str, results: list[dict[str, Any]]) -> str:
     if verdict.floor is None:
         return "-"
     if row.control:
-        return "in its range" if verdict.floor else "**out of its range**"
+        if verdict.floor:
+            return "in its range"
+        return f"**out of its range**, one rollout {'in it' if judge(row, middle(results, 'stochastic')).floor else 'too'}"
     words = ["floor met" if verdict.floor else "**floor missed**", "goal met" if verdict.goal else "goal missed"]
     if row.paper_a is not None:
         words.append(f"deterministic {'below' if below_paper_a(name, results) else '**not below**'} paper A")
