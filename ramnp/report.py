@@ -232,7 +232,8 @@ def reached(name: str, results: list[dict[str, Any]]) -> str:
     if row.control:
         if verdict.floor:
             return "in its range"
-        return f"**out of its range**, one rollout {'in it' if judge(row, middle(results, 'stochastic')).floor else 'too'}"
+        one = judge(row, middle(results, "stochastic")).floor
+        return f"**out of its range**, one rollout {'in it' if one else 'too'}"
     words = ["floor met" if verdict.floor else "**floor missed**", "goal met" if verdict.goal else "goal missed"]
     if row.paper_a is not None:
         words.append(f"deterministic {'below' if below_paper_a(name, results) else '**not below**'} paper A")
