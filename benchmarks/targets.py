@@ -100,6 +100,6 @@ def limits(sections: dict[str, Any]) -> Iterator[str]:
         fastest, products = best(sections["step"]), best(sections["floor"])["floor"]
         times = (f"{products / fastest[name]:.2f} ({kind(name)})" for name in RATIOS if name in fastest)
         yield (
-            f"A step of {PRESET} that did nothing but its matrix products, with NumPy's, would be so many times as fast "
-            f"as PyTorch: {', '.join(times)}."
+            f"A step of {PRESET} that did nothing but its matrix products, with NumPy's, would be so many times as "
+            f"fast as PyTorch: {', '.join(times)}."
         )
