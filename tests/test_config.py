@@ -52,7 +52,7 @@ def test_a_preset_constructs_and_carries_its_name(name):
 
 def test_presets_are_what_their_names_say():
     assert DEFAULT in PRESETS
-    assert PRESETS[DEFAULT] == Config()
+    assert PRESETS[DEFAULT] == Config(epochs=300, decay_epochs=300)
     for name, preset in PRESETS.items():
         words = name.split("-")
         if preset.model != "ram":
