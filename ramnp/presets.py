@@ -1,10 +1,10 @@
 """Presets: configurations named after a row of the published tables, by task and number of glimpses.
 
 `python -m ramnp.train --list-presets` prints them beside the figures to expect. A preset is what it changes of the
-default configuration, which is `mnist-6` for 100 epochs. What is changed beyond MNIST follows the published sizes of sensor and network. The
-learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv`, `omniglot-6`, and on
-`fc64-translated60` and `cnn-translated60` for the networks that RAM is compared with, by validation errors
-(docs/results_log.md says what was tried).
+default configuration, which is `mnist-6` for 100 epochs. What is changed beyond MNIST follows the published sizes of
+sensor and network. The learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv`,
+`omniglot-6`, and on `fc64-translated60` and `cnn-translated60` for the networks that RAM is compared with, by
+validation errors (docs/results_log.md says what was tried).
 """
 
 from typing import Any, NamedTuple

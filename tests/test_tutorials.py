@@ -16,6 +16,7 @@ from ramnp.gradcheck import CheckFailedError
 
 SOURCES = build.sources()
 SECONDS = 60  # that a notebook may take in short mode
+DRAWS = re.compile(r"^(\w+, )?\w+ = plt\.(subplots|subplot_mosaic|figure)\(", re.MULTILINE)  # outside a function
 for_each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 
 
@@ -92,6 +93,9 @@ def test_the_solutions_pass(source, monkeypatch, tmp_path):
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.evalue for output in outputs if output.output_type == "error"] == []
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and DRAWS.search(cell.source):
+            assert any("image/png" in output.get("data", ()) for output in cell.outputs), cell.source
 
 
 @functools.cache

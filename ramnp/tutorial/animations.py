@@ -42,8 +42,7 @@ def animate_glimpses(
         locations: (T, n, 2) to look at, whatever the policy would choose.
     """
     writer = HTMLWriter(fps=1 / seconds, embed_frames=True, default_mode="loop")
-    # To lay out every frame anew would take most of the time.
-    with plt.rc_context({"figure.constrained_layout.use": False}), TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder:
         film, path = Film(model, images, labels, names, seed, locations), Path(folder) / "film.html"
         with writer.saving(film.figure, path, dpi=80):
             for t in range(model.config.glimpses):
@@ -82,6 +81,7 @@ class Film:
         bottom = 0.17 if self.crowded else 0.06
         self.figure, self.axes = plt.subplots(
             3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
+            layout="none",  # to lay out every frame anew would take most of the time
             gridspec_kw={"left": 0.06, "right": 0.99, "bottom": bottom, "top": 0.88, "hspace": 0.3},
         )  # fmt: skip
 
