@@ -408,7 +408,7 @@ axes.set(
     ylabel="cross-entropy (nats),\nmean of 5 steps",
     title="two glimpse networks, first steps",
 )
-_ = axes.set_ylim(0, 2.6)
+_ = axes.set_ylim(0, 3.5)
 _ = axes.legend(loc="lower left")
 
 # %% [markdown]
