@@ -320,8 +320,8 @@ CAPTIONS = {
     "glimpses": "Test error against the number of glimpses of a rollout; bars: the smallest and the largest of the "
     "seeds, where there are several.",
     "clutter": "Recurrent attention (averaged over ten rollouts) against networks that see the whole image once, as "
-    "clutter and size grow. Dashed: the paper's version B. These networks have the paper's sizes, and see more training "
-    "images than RAM where images are generated.",
+    "clutter and size grow. Dashed: the paper's version B. These networks have the paper's sizes, and where images are "
+    "generated they see more of them in training than RAM.",
     "by_glimpse": "What the same network would answer after fewer glimpses (averaged over rollouts). Dashed: its "
     "locations at random. On MNIST no answer but the last was trained.",
 }
