@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -159,6 +161,14 @@ class Sleeper:
         pass
 
 
+class Fleeting(Sleeper):
+    """Dies soon after its turn."""
+
+    def step(self):
+        super().step()
+        threading.Timer(0.1, os._exit, (1,)).start()
+
+
 def test_contestants_take_turns():
     times, missing = measure(
         {"fast": (Sleeper, 0.002), "slow": (Sleeper, 0.02), "absent": (Sleeper, None)}, Plan(rounds=3, seconds=0.05)
@@ -171,6 +181,8 @@ def test_contestants_take_turns():
 def test_a_contestant_that_dies_ends_the_command_in_a_line():
     with pytest.raises(RamnpError, match="died"):
         measure({"short": (Sleeper, -1)}, Plan(rounds=2, seconds=0.01))
+    with pytest.raises(RamnpError, match="died"):
+        measure({"fleeting": (Fleeting, 0.001), "slow": (Sleeper, 0.5)}, Plan(rounds=3, seconds=0.01))
 
 
 def test_times_are_summed_up_in_milliseconds():
