@@ -94,7 +94,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}: choose another place") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
