@@ -143,10 +143,10 @@ def spread_of_paths(model: RecurrentAttentionModel, source: Source, limit_batche
 
     Returns:
         {"pixels": pixels along x and y in a unit of l; "from_centre": (T-1) x 2, over images, all from the centre;
-        "between_images", "between_starts": (T-1) x 2, from the nine starts of `evaluate.GRID`}. A policy that learns
+        "between_images", "between_starts": (T-1) x 2, from the nine places of `evaluate.GRID`}. A policy that learns
         its first location has but its own start.
     """
-    places = np.array([(0, 0)] if model.blind else [(x, y) for y in GRID for x in GRID])  # learned: no noise
+    places = np.zeros((1, 2)) if model.blind else GRID  # blind: its start is learned, this is no noise
     steps = model.config.glimpses
     images, sums, squares = 0, np.zeros(()), np.zeros(())
     for _, canvas, labels in numbered(source, limit_batches):

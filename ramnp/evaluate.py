@@ -37,7 +37,8 @@ from ramnp.sensor import Canvas
 BATCH = 200  # images; times the rollouts, enough rows to keep the matrix products efficient
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
 SEED, DETERMINISTIC, SAMPLED = 20141, 0, 1
-GRID = (-2 / 3, 0, 2 / 3)  # the middles of three equal parts of an axis
+_MIDDLES = (-2 / 3, 0, 2 / 3)  # of three equal parts of an axis
+GRID = np.array([(x, y) for y in _MIDDLES for x in _MIDDLES])  # first locations (9, 2), row by row from the top
 
 
 def evaluate(
@@ -77,11 +78,11 @@ def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
     """
     if not isinstance(model, RecurrentAttentionModel) or model.config.policy != "learned" or model.blind:
         raise UsageError("--first-locations is for a learned policy whose first location is not learned")
-    xp, places = model.xp, np.array([(x, y) for y in GRID for x in GRID])
-    wrong, same = xp.zeros(len(places), dtype=np.int64), xp.zeros((), dtype=np.int64)
+    xp = model.xp
+    wrong, same = xp.zeros(len(GRID), dtype=np.int64), xp.zeros((), dtype=np.int64)
     for canvas, labels in source.batches(BATCH):
-        rollout = from_places(model, canvas, places)
-        answers = rollout.log_p.argmax(axis=1).reshape(len(places), -1)
+        rollout = from_places(model, canvas, GRID)
+        answers = rollout.log_p.argmax(axis=1).reshape(len(GRID), -1)
         wrong += (answers != labels).sum(axis=1)
         same += (answers == answers[0]).all(axis=0).sum()
     percent = 100 * model.backend.to_host(xp.concatenate([wrong, same[None]])) / len(source)
