@@ -40,7 +40,7 @@ from ramnp.backend import Array, get_backend
 from ramnp.cli import Parser, count, run
 from ramnp.data.source import SPLITS, GeneratedSource, Source
 from ramnp.errors import UsageError
-from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, from_places, open_trained
+from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, TRAINED, from_places, open_trained
 from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
 from ramnp.sensor import Canvas, ruler
@@ -273,7 +273,7 @@ def _cell(figure: float | None) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.analysis", description=__doc__.split(": ", 1)[1])
-    parser.add_argument("path", type=Path, metavar="PATH", help="a run folder, or a checkpoint (.npz)")
+    parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=SPLITS, default="test", help="(test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figures (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")

@@ -47,6 +47,10 @@ class Classifier(Part):
         super().__init__(backend.xp, np.dtype(config.dtype))
         self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image_shape))
+        return f"{type(self).__name__}({shape} pixels, {self.classes} classes, {self.parameters.size:,} parameters)"
+
     def replica(self) -> "Classifier":
         """A model with these very weights, and gradients of its own: another thread can use it at the same time."""
         twin = type(self)(self.config, self.image_shape, self.classes, self.backend)
@@ -92,7 +96,8 @@ class Classifier(Part):
             images: (n, H, W, C) on the host, uint8 or floats in [0, 1].
             rollouts: M. Of one, every chosen location is the policy's mean; of more, sampled ones, probabilities are
                 averaged.
-            seed: of first locations and samples.
+            seed: of first locations and samples. An image gets them by its place in `images`: of a single one they
+                are always the same, and what it is taken for may hang on them where glimpses are few.
             batch_size: images at a time; another one gives them other first locations and samples.
             workers: threads that share the batches on the CPU. (Other than in training, they rarely meet.)
 
@@ -108,8 +113,10 @@ class Classifier(Part):
             raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
         if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
             raise UsageError(
-                f"images must be uint8, or floats in [0, 1], got floats from {images.min():g} to {images.max():g}"
+                f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
             )
+        if images.dtype == np.uint8 and images.size and images.max() == 1:
+            raise UsageError("uint8 images go up to 255, these to 1: make floats of them")
         for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")
@@ -134,9 +141,11 @@ class Classifier(Part):
             list(pool.map(answer, [self.replica() for _ in shares], shares))
         return p
 
-    def predict(self, images: np.ndarray, **options: Any) -> np.ndarray:
-        """(n,) the likeliest class of each image: `probabilities`, with its `options`."""
-        return self.probabilities(images, **options).argmax(axis=1)
+    def predict(
+        self, images: np.ndarray, rollouts: int = 1, seed: int = 0, batch_size: int = 256, workers: int = 1
+    ) -> np.ndarray:
+        """(n,) the likeliest class of each image, by `probabilities`."""
+        return self.probabilities(images, rollouts, seed, batch_size, workers).argmax(axis=1)
 
     def describe(self) -> list[str]:
         """Lines for people on what the model sees of an image."""

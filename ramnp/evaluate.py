@@ -9,12 +9,16 @@
 Each is the error in percent over the whole split. A network without randomness, that sees the whole image, has three
 equal figures; of a control, whose locations are given, "deterministic" is one rollout as any other.
 
+Behind each stands its standard error, sqrt(e (100 - e) / n) for an error of e % on n images. The images of translated
+and cluttered MNIST are one drawing of many: `--redrawn N` evaluates on N others of the same digits, too.
+
 With `--first-locations`, how much it matters where the first glimpse looks: the deterministic error from each of nine
 first locations, the middles of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
 
 import functools
 import json
+import math
 import sys
 from itertools import islice
 from pathlib import Path
@@ -23,12 +27,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ramnp import checkpoint, data
+from ramnp import checkpoint, data, pretrained
 from ramnp.backend import Backend, get_backend
 from ramnp.checkpoint import Checkpoint
 from ramnp.classifier import Classifier
 from ramnp.cli import Parser, count, run
-from ramnp.data.source import Source
+from ramnp.data.source import GeneratedSource, Source
 from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
@@ -38,6 +42,7 @@ BATCH = 200  # images; times the rollouts, enough rows to keep the matrix produc
 # First locations and noise come from (SEED, purpose, batch): the same for every model, T and M aside.
 SEED, DETERMINISTIC, SAMPLED = 20141, 0, 1
 _MIDDLES = (-2 / 3, 0, 2 / 3)  # of three equal parts of an axis
+TRAINED = "a run folder, a checkpoint (.npz), or the name of weights that come with the package"  # help on PATH
 GRID = np.array([(x, y) for y in _MIDDLES for x in _MIDDLES])  # first locations (9, 2), row by row from the top
 
 
@@ -65,6 +70,20 @@ def evaluate(
         images += size
     percent = 100 * model.backend.to_host(wrong) / max(images, 1)
     return dict(zip(("deterministic", "stochastic", "averaged"), percent.round(4).tolist(), strict=True))
+
+
+def evaluate_redrawn(
+    model: Classifier, source: Source, drawings: int, rollouts: int = 10, limit_batches: int | None = None
+) -> list[dict[str, float]]:
+    """`evaluate` on the digits of a source, composed anew `drawings` times.
+
+    Raises:
+        UsageError: its images are not generated.
+    """
+    if not isinstance(source, GeneratedSource):
+        raise UsageError("only the generated images of translated and cluttered MNIST can be drawn anew")
+    others = (source.redrawn(number) for number in range(1, drawings + 1))
+    return [evaluate(model, other, rollouts, limit_batches) for other in others]
 
 
 def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
@@ -97,12 +116,19 @@ def from_places(model: RecurrentAttentionModel, canvas: Canvas, places: np.ndarr
     return model.forward(canvas, model.backend.asarray(randomness))
 
 
+def standard_error(error: float, images: int) -> float:
+    """Of an error in percent on so many images, in points."""
+    return math.sqrt(error * (100 - error) / images)
+
+
 def find_weights(path: Path) -> Path:
-    """The file to evaluate: `path` itself, or the best epoch of the run folder `path`.
+    """The file to evaluate: `path` itself, the best epoch of the run folder `path`, or shipped weights of that name.
 
     Raises:
         CheckpointError: there is none.
     """
+    if not path.exists() and str(path) in pretrained.pretrained_names():
+        return pretrained.FOLDER / f"{path}.npz"
     if not path.is_dir():
         return path
     for name in ("best.npz", "checkpoint.npz"):
@@ -136,11 +162,12 @@ def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, 
 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.evaluate", description=__doc__.split("\n\n", 1)[1])
-    parser.add_argument("path", type=Path, metavar="PATH", help="a run folder, or a checkpoint (.npz)")
+    parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="(test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figure (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
     parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")
+    parser.add_argument("--redrawn", type=count, metavar="N", help="the errors on N other drawings of the images, too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
@@ -148,6 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     with threadpool_limits(1, user_api="blas"):
         starts = by_first_location(model, source) if arguments.first_locations else None
         errors = evaluate(model, source, arguments.rollouts)
+        redrawn = evaluate_redrawn(model, source, arguments.redrawn, arguments.rollouts) if arguments.redrawn else []
     if arguments.json:
         result = {
             "path": str(saved.path),
@@ -156,12 +184,15 @@ def main(argv: list[str] | None = None) -> int:
             "split": arguments.split,
         }
         result |= {"rollouts": arguments.rollouts, "error": errors}
-        json.dump(result | ({"first_locations": starts} if starts else {}), sys.stdout)
+        result |= {"first_locations": starts} if starts else {}
+        json.dump(result | ({"redrawn": redrawn} if redrawn else {}), sys.stdout)
         print()
     else:
         print(f"{saved.path}: {title(saved.config)}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
-            print(f"  {figure:<14}{error:6.2f} % error")
+            print(f"  {figure:<14}{error:6.2f} % error, standard error {standard_error(error, len(source)):.2f}")
+        for number, others in enumerate(redrawn, 1):
+            print(f"drawn anew, {number}: " + ", ".join(f"{figure} {error:.2f} %" for figure, error in others.items()))
         if starts:
             print("deterministic error in % by where the first glimpse looks, laid out as the image is:")
             print("\n".join("  " + "".join(f"{error:8.2f}" for error in row) for row in starts["error"]))

@@ -27,7 +27,9 @@ from ramnp.backend import Backend, get_backend
 from ramnp.cli import INTERRUPTED, Parser, count, read_json, run
 from ramnp.config import Config
 from ramnp.data import DATASETS
+from ramnp.data.source import GeneratedSource
 from ramnp.errors import CheckpointError, OutputError, RamnpError, UsageError
+from ramnp.evaluate import evaluate_redrawn
 from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.pretrained.ship import ship
@@ -37,6 +39,7 @@ from ramnp.train import Run, begun, default_workers
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")
 REPORT = Path("docs/results.md")
+DRAWINGS = 5  # of generated test images, beside the one that floors and goals are for
 
 
 def run_folder(name: str, seed: int) -> Path:
@@ -106,8 +109,9 @@ def begun_with(folder: Path, name: str, seed: int, limit: int | None) -> Config 
 def collect(training: Run) -> dict[str, Any]:
     """The result of a finished run, whose model now has the weights of the best epoch."""
     config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
-    steps = min(training.steps_per_epoch, training.limit_batches or training.steps_per_epoch)
-    recurrent = isinstance(model, RecurrentAttentionModel)
+    limit = training.limit_batches
+    steps = min(training.steps_per_epoch, limit or training.steps_per_epoch)
+    composed, recurrent = isinstance(training.test, GeneratedSource), isinstance(model, RecurrentAttentionModel)
     return read_json(training.folder / "result.json") | {
         "config": config.to_json(),
         "training_images": training.epoch * steps * config.batch_size,
@@ -121,7 +125,8 @@ def collect(training: Run) -> dict[str, Any]:
             }
             for line in training.metrics
         ],
-        "analysis": analyse(model, training.test, limit_batches=training.limit_batches) if recurrent else None,
+        "redrawn": evaluate_redrawn(model, training.test, DRAWINGS, limit_batches=limit) if composed else None,
+        "analysis": analyse(model, training.test, limit_batches=limit) if recurrent else None,
     }
 
 

@@ -126,7 +126,7 @@ class GlimpseSensor:
         column, channel).
 
         Raises:
-            UsageError: the canvas' border is too narrow, or R is not a multiple of B.
+            UsageError: the canvas' border is too narrow, R is not a multiple of B, or `out` is not for such glimpses.
         """
         xp, pixels = self.xp, canvas.pixels
         batch, channels, rows = pixels.shape[0], pixels.shape[3], location.shape[0]
@@ -136,6 +136,8 @@ class GlimpseSensor:
             raise UsageError(f"{rows} locations do not share {batch} images evenly")
         if out is None:
             out = xp.empty((rows, self.size(channels)), dtype=self.dtype)
+        elif out.shape != (rows, self.size(channels)):
+            raise UsageError(f"{rows} glimpses of {self.size(channels)} values do not fit into {out.shape}")
         patches = out.reshape(rows, *self.shape(channels))
         if self.patch % 2 == 0:
             self.sense_nested(canvas, location, patches)

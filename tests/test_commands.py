@@ -20,6 +20,7 @@ from ramnp import checkpoint, cli, errors, evaluate, train, visualize
 from ramnp.backend import NUMPY
 from ramnp.config import Config, describe, flag
 from ramnp.data import DATASETS
+from ramnp.data.generate import Scene
 from ramnp.data.mnist import MNIST
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.model import RecurrentAttentionModel
@@ -957,6 +958,30 @@ def zeros(config):
 def test_first_locations_of_a_model_that_has_none_to_choose_end_with_2(command, trained, tmp_path, options):
     trained("--epochs", 1, *options, "--out", tmp_path / "run")
     assert_fails(command(evaluate.main, tmp_path / "run", "--first-locations"), 2, "--first-locations")
+
+
+def test_evaluate_on_drawings_of_the_test_images(command, trained, tmp_path, monkeypatch):
+    scene = Scene(30, 2, 8)
+    monkeypatch.setitem(DATASETS, "mnist", SimpleNamespace(load=lambda config: composed(config, scene)))
+    trained("--epochs", 1, "--out", tmp_path / "run")
+    told = json.loads(command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3, "--json")[1])
+    model = checkpoint.load(tmp_path / "run" / "best.npz").model()
+    source = composed(model.config, scene).source("test", NUMPY, model.margin)
+    errors = [evaluate.evaluate(model, source.redrawn(number), rollouts=3) for number in range(3)]
+    assert [told["error"], *told["redrawn"]] == errors
+    text = command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3)[1]
+    assert f"drawn anew, 2: deterministic {errors[2]['deterministic']:.2f} %" in text
+    error = errors[0]["averaged"]
+    assert f"{error:6.2f} % error, standard error {(error * (100 - error) / len(source)) ** 0.5:.2f}" in text
+
+
+def composed(config, scene):
+    """As `tiny_digits`, but composed."""
+    return dataclasses.replace(tiny_digits(config), scene=scene)
+
+
+def test_images_that_are_not_composed_cannot_be_drawn_anew(command, run_folder):
+    assert_fails(command(evaluate.main, run_folder, "--redrawn", 2), 2, "drawn anew")
 
 
 def test_evaluate_agrees_with_the_result_of_the_run(command, run_folder):

@@ -1,5 +1,6 @@
 """Generated images: what a recipe says, what is rendered from it, and the batches made of both."""
 
+import itertools
 import threading
 import tracemalloc
 from types import SimpleNamespace
@@ -187,6 +188,18 @@ def test_evaluation_gets_the_same_images_whatever_the_batches_and_the_border(bac
 def test_a_source_can_be_asked_again():
     source = source_of(random_digits())
     np.testing.assert_array_equal(batches(source, 7)[0], batches(source, 7)[0])
+
+
+def test_drawn_anew_the_same_digits_are_elsewhere_and_each_drawing_stays(backend):
+    source = source_of(random_digits(), backend)
+    drawings = [batches(source.redrawn(number), 7) for number in range(3)]
+    np.testing.assert_array_equal(drawings[0][0], batches(source, 30)[0])
+    for (images, labels), (others, _) in itertools.combinations(drawings, 2):
+        assert (images != others).any(axis=(1, 2, 3)).all()
+        np.testing.assert_array_equal(labels, random_digits().labels)
+    np.testing.assert_array_equal(drawings[2][0], batches(source.redrawn(1).redrawn(2), 30)[0])
+    places = source.redrawn(2).corners()
+    assert (places != source.corners()).any()
 
 
 def test_every_split_has_images_of_its_own():

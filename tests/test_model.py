@@ -389,9 +389,11 @@ def test_predictions_need_images_of_the_model(rng):
     for wrong, words in (
         (images[0], r"\(n, 9, 7, 1\), got \(9, 7, 1\)"),
         (images.astype(int), "uint8, or floats"),
-        (images.astype(float), "got floats from 0 to 25"),
+        (images.astype(float), "got floats from 0.0 to 25"),
         (images / 255 - 0.5, "got floats from -0.5"),
         (np.where(images > 250, np.nan, images / 255), "got floats from nan"),
+        (np.nextafter(images / np.float32(255), np.float32(2)), "to 1.0000001"),
+        (np.minimum(images, 1), "uint8 images go up to 255"),
     ):
         with pytest.raises(UsageError, match=words):
             model.predict(wrong)

@@ -85,6 +85,16 @@ def test_evaluate_takes_the_file_and_its_figures_are_those_of_the_card(shipped, 
     assert f"| float32, as trained | {trained} |" in card
 
 
+def test_evaluate_takes_the_name(shipped, capsys, tmp_path):
+    for path in (shipped[2] / "mnist-2.npz", "mnist-2"):
+        assert evaluate.main([str(path), "--backend", "numpy", "--json"]) == 0
+    by_path, by_name = map(json.loads, capsys.readouterr().out.splitlines())
+    assert by_path == by_name
+    (tmp_path / "mnist-2").mkdir()  # what is there goes first
+    with pytest.raises(CheckpointError, match="neither"):
+        evaluate.main(["mnist-2", "--backend", "numpy"])
+
+
 def test_the_card_says_what_made_it_and_of_what(shipped):
     result, _, folder = shipped
     card = (folder / "mnist-2.md").read_text()
@@ -99,7 +109,9 @@ def test_the_card_says_what_made_it_and_of_what(shipped):
 
 def test_weights_whose_figures_move_are_not_shipped(finished, monkeypatch):
     result, run, folder = finished
-    figures = json.loads(result.read_text())["test_error"]
+    made = json.loads(result.read_text())
+    figures = made["test_error"] = dict.fromkeys(made["test_error"], 50.0)
+    result.write_text(json.dumps(made))
     for moved, refused in ((0.051, True), (-0.051, True), (float("nan"), True), (0.049, False)):
         monkeypatch.setattr(shipping, "evaluate", lambda *_, by=moved: figures | {"averaged": figures["averaged"] + by})
         if refused:

@@ -80,6 +80,15 @@ def test_rows_and_seeds_are_gone_through_seed_by_seed(command, tmp_path):
     assert len(list((tmp_path / "elsewhere").iterdir())) == 4
     whole_image = json.loads((tmp_path / "elsewhere/cnn-mnist-seed0.json").read_text())
     assert whole_image["analysis"] is None
+    assert whole_image["redrawn"] is None
+
+
+def test_a_row_of_composed_images_is_evaluated_on_other_drawings(command, tmp_path):
+    command("translated60-4", "cnn-cluttered60")
+    for name in ("translated60-4", "cnn-cluttered60"):
+        drawings = result_of(tmp_path, name)["redrawn"]
+        assert len(drawings) == reproduce.DRAWINGS
+        assert all(list(errors) == FIGURES for errors in drawings)
 
 
 def test_a_finished_result_is_skipped(command, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ramnp.backend import NUMPY
+from ramnp.errors import UsageError
 from ramnp.sensor import GlimpseSensor, corner, pad
 
 
@@ -76,3 +77,16 @@ def test_a_fast_sensor_that_takes_the_wrong_middle_is_caught(rng, monkeypatch):
     monkeypatch.setattr(GlimpseSensor, "crop", lambda self, c, at, side: np.roll(right(self, c, at, side), side > 8, 1))
     plain, fast = both_ways(NUMPY, rng.random((2, 20, 20, 1)), 4, 3, rng.uniform(-1, 1, (4, 2)), "float64")
     assert np.abs(plain - fast).max() > 1e-3
+
+
+def test_what_does_not_fit_the_sensor_is_said():
+    sensor = GlimpseSensor(4, 2)
+    gray, colour = (pad(np.zeros((2, 9, 9, channels), np.uint8), sensor.margin) for channels in (1, 3))
+    places = np.zeros((4, 2), np.float32)
+    for canvas, location, out, said in (
+        (pad(np.zeros((2, 9, 9, 1), np.uint8), 3), places, None, "a border of 4 pixels, got 3"),
+        (gray, places[:3], None, "3 locations do not share 2 images"),
+        (colour, places, sensor.forward(gray, places), r"4 glimpses of 96 values do not fit into \(4, 32\)"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            sensor.forward(canvas, location, out)

@@ -1,5 +1,6 @@
 """A data set, its splits, and the batches that a model is fed."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -89,6 +90,13 @@ class GeneratedSource(Source):
         self.scene, self.stream, self.backend, self.margin = scene, stream, backend, margin
         self.digits: Array = backend.asarray(split.images)
         self.labels: Array = backend.asarray(split.labels)
+        self.drawing = 0
+
+    def redrawn(self, number: int) -> "GeneratedSource":
+        """The same digits, composed anew: every number from 1 has other images without `rng`, and 0 those of this."""
+        other = copy.copy(self)
+        other.drawing = number
+        return other
 
     def room(self, size: int) -> tuple[tuple[int, ...], Any]:
         side = self.scene.size + 2 * self.margin
@@ -111,14 +119,14 @@ class GeneratedSource(Source):
     def corners(self) -> np.ndarray:
         """(n, 2) rows and columns of the digits' top left corners, in the images that `batches` gives without `rng`."""
         # A recipe does not depend on the batch that it is drawn in.
-        rng = np.random.default_rng([SEED, self.stream])
+        rng = np.random.default_rng([SEED, self.stream, self.drawing])
         return self.scene.draw(rng, np.arange(len(self)), self.digits.shape)[:, 1:DIGIT]
 
     def _made(
         self, size: int, rng: np.random.Generator | None, rooms: Sequence[Array] | None
     ) -> Iterator[tuple[Canvas, Array]]:
         order, starts = plan(len(self), size, rng)
-        rng = rng or np.random.default_rng([SEED, self.stream])
+        rng = rng or np.random.default_rng([SEED, self.stream, self.drawing])
         for start, room in zip(starts, cycle(rooms or [None]), strict=False):
             recipes = self.scene.draw(rng, order[start : start + size], self.digits.shape)
             recipes = self.backend.asarray(recipes)

@@ -1,8 +1,8 @@
 """Trained weights that come with the package, one file a row of the tables, with a card beside it that says what it is.
 
 They are checkpoints in float16, which halves them, where that does not move their figures, and are computed with in the
-model's own type. `python -m ramnp.evaluate` takes the files as it takes any checkpoint; `python -m ramnp.reproduce
---ship` makes them.
+model's own type. `python -m ramnp.evaluate` takes their names, and the files as any checkpoint;
+`python -m ramnp.reproduce --ship` makes them.
 """
 
 from pathlib import Path

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -13,10 +14,10 @@ from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.config import Config
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, RamnpError
-from ramnp.evaluate import evaluate, open_trained
-from ramnp.presets import ROWS
+from ramnp.evaluate import evaluate, open_trained, standard_error
+from ramnp.presets import ROWS, number
 from ramnp.pretrained import FOLDER
-from ramnp.results import check_same, describe_data, describe_verdict, read_result, revisions
+from ramnp.results import FIGURES, check_same, describe_data, describe_verdict, read_result, revisions
 
 TOLERANCE = 0.05  # points by which rounding may move a figure
 LIMIT = 8_000_000  # bytes of all weights in the package
@@ -85,6 +86,8 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
         parameters=result["parameters"],
         images=len(source),
         heads=" | ".join(rounded),
+        errors=", ".join(f"{standard_error(error, len(source)):.2f}" for error in rounded.values()),
+        redrawn=describe_redrawn(result),
         rule="---|" * len(rounded),
         figures=figures,
         precision="rounded to float16" if precision == "float16" else f"in {precision}: float16 would move its figures",
@@ -92,6 +95,7 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
         dataset=config.dataset,
         shape="x".join(map(str, saved.image_shape)),
         classes=saved.classes,
+        ground=" Strokes are bright, on black." if saved.image_shape[2] == 1 else "",
         data=describe_data(result["data"]),
         epoch=saved.epoch,
         epochs=result["epochs"],
@@ -103,13 +107,26 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
     )
 
 
+def describe_redrawn(result: dict[str, Any]) -> str:
+    """What a result says of other drawings of its test images, in a sentence; nothing where there are none."""
+    others = result.get("redrawn")
+    if not others:
+        return ""
+    means = ", ".join(number(mean(errors[figure] for errors in others)) for figure in FIGURES)
+    averaged = [errors["averaged"] for errors in others]
+    return (
+        f"\nOn {len(others)} other drawings of the test images the three are {means} in the mean, the averaged one "
+        f"{number(min(averaged))} to\n{number(max(averaged))}: expect these of images that you make."
+    )
+
+
 CARD = """\
 # {name}
 
 {task}: {kind}, {parameters:,} parameters.
 
     model = ramnp.load_pretrained("{name}")
-    python -m ramnp.evaluate ramnp/pretrained/{name}.npz
+    python -m ramnp.evaluate {name}
 
 Test error in %, over {images:,} images:
 
@@ -117,12 +134,12 @@ Test error in %, over {images:,} images:
 |---|{rule}
 {figures}
 
-The averaged figure in float32 {verdict}.
+The averaged figure in float32 {verdict}. Standard errors, from the number of images alone: {errors}.{redrawn}
 
 ## Data
 
 `{dataset}`: images of {shape} (height, width, channels) in {classes:,} classes, made and split as `datasets/README.md`
-says. {data}
+says.{ground} {data}
 
 ## Limits
 
@@ -136,6 +153,8 @@ alone. They are one run's, with seed {seed}; `docs/results.md` has those of all 
     python -m ramnp.reproduce --ship {name} --seeds {seed}
 
 The weights are those of epoch {epoch} of {epochs}, {chosen}; revision `{revision}`; {machine}; {minutes:,.0f} minutes.
+
+All settings, those too that only other data sets, parts or schedules make use of:
 
 ```json
 {settings}
