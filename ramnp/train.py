@@ -19,6 +19,7 @@ Exit codes: 0 fine; 1 the training diverged; 2 usage; 3 backend, data or checkpo
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -488,8 +489,12 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.cache
 def git_revision() -> str | None:
-    """The revision of the source tree, with "-dirty" where it was changed; None outside a clone."""
+    """The revision of the source tree, with "-dirty" where it was changed; None outside a clone.
+
+    Found once: what runs is the code of the start, whatever is written into the tree meanwhile, results among it.
+    """
     here = Path(__file__).resolve().parent
     if not (here.parent / ".git").exists():
         return None

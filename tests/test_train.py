@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 
+from ramnp import train
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
@@ -148,3 +149,9 @@ def test_too_few_images_for_a_batch_are_refused():
     source = Source(Split(np.zeros((11, 20, 20, 1), np.uint8), np.zeros(11, int)), NUMPY, margin=0)
     with pytest.raises(UsageError, match="--batch-size 12 is more than the 11 training images"):
         trained(1).steps_per_epoch(source)
+
+
+def test_the_revision_is_that_of_the_start(monkeypatch):
+    revision = train.git_revision()
+    monkeypatch.setattr(train.subprocess, "run", None)
+    assert train.git_revision() == revision
