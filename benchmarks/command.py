@@ -29,7 +29,7 @@ from ramnp.backend import get_backend
 from ramnp.checkpoint import make_folder
 from ramnp.cli import Parser
 from ramnp.errors import UsageError
-from ramnp.train import write_json
+from ramnp.train import provenance, write_json
 
 MEASURED = [name for name, section in SECTIONS.items() if section.measure]
 IDLE = 0.5  # load average up to which nothing is said
@@ -75,11 +75,12 @@ def main(argv: list[str] | None = None) -> int:
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > IDLE:
         tell("note", f"the load average is {load:.1f}: other programs are running, and threads wait for each other")
     command = " ".join(["python -m benchmarks", *(sys.argv[1:] if argv is None else argv)])
+    known = provenance()
     sections: dict[str, Any] = {}
     for name in arguments.sections or MEASURED:
         options = Options(backend, arguments.quick, plan, partial(tell, name))
         sections[name] = SECTIONS[name].measure(options)
-        found = record(command, backend, sections)
+        found = record(command, backend, known, sections)
         if arguments.json:  # after every section, so that Ctrl-C loses but the last
             write_json(arguments.json, found)
     for _, title, text in texts(found):

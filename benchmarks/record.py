@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ramnp.backend import get_backend
-from ramnp.train import count_cores, provenance
+from ramnp.train import count_cores
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
 
 
-def record(command: str, backend: str, sections: dict[str, Any]) -> dict[str, Any]:
-    """The object that goes into the file."""
-    known = provenance()
+def record(command: str, backend: str, known: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
+    """The object that goes into the file; `known` is the `provenance` of the start."""
     machine = {"system": platform.system(), "architecture": platform.machine(), "cores": count_cores()}
     return {
         "date": date.today().isoformat(),

@@ -32,7 +32,7 @@ from ramnp.errors import DivergenceError, UsageError
 from ramnp.evaluate import evaluate
 from ramnp.optim import learning_rate
 from ramnp.presets import title
-from ramnp.train import Trainer, default_workers, write_json
+from ramnp.train import Trainer, default_workers, provenance, write_json
 
 
 class Race:
@@ -173,12 +173,13 @@ def main(argv: list[str] | None = None) -> int:
     race = Race(
         config, arguments.target or [1.29], backend, arguments.limit_batches, lambda line: print(line, flush=True)
     )
+    known = provenance()
     with threadpool_limits(1, user_api="blas"):  # as evaluation has it, and a training with several workers
         found = race.run()
     print("\n" + text(found))
     if arguments.json:
         command = " ".join(["python -m benchmarks.time_to_accuracy", *(sys.argv[1:] if argv is None else argv)])
-        write_json(arguments.json, record(command, backend.name, {"accuracy": found}))
+        write_json(arguments.json, record(command, backend.name, known, {"accuracy": found}))
     return 1 if found["missed"] else 0
 
 

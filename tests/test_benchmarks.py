@@ -22,6 +22,7 @@ from benchmarks.timing import Plan, Times, Unavailable, measure
 from ramnp.config import Config
 from ramnp.errors import RamnpError, UsageError
 from ramnp.layers import Linear
+from ramnp.train import provenance
 
 TINY = Config(
     glimpses=3,
@@ -307,6 +308,5 @@ def test_pytorch_takes_the_same_step(monkeypatch):
 
 
 def test_a_record_can_be_written_without_a_clone(monkeypatch):
-    found = record("python -m benchmarks", "numpy", {})
-    found["git_revision"] = None
+    found = record("python -m benchmarks", "numpy", provenance() | {"git_revision": None}, {})
     assert "revision unknown" in origin(found)
