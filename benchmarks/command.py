@@ -27,9 +27,9 @@ from benchmarks.section import Options
 from benchmarks.timing import Plan
 from ramnp.backend import get_backend
 from ramnp.checkpoint import make_folder
-from ramnp.cli import Parser
+from ramnp.cli import Parser, write_json
 from ramnp.errors import UsageError
-from ramnp.train import provenance, write_json
+from ramnp.provenance import provenance
 
 MEASURED = [name for name, section in SECTIONS.items() if section.measure]
 IDLE = 0.5  # load average up to which nothing is said

@@ -19,7 +19,7 @@ from ramnp.data.source import Source, Split
 from ramnp.errors import first_line
 from ramnp.models import build
 from ramnp.sensor import Canvas
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 
 CLASSES = 10
 LR = 1e-5  # small, so that what is timed does not depend on how far the training has come
@@ -61,7 +61,7 @@ class Task:
 
 
 class Ramnp:
-    """The step of `ramnp.train.Trainer`, as `python -m ramnp.train` takes it."""
+    """The step of `ramnp.trainer.Trainer`, as `python -m ramnp.train` takes it."""
 
     def __init__(self, task: Task) -> None:
         threadpool_limits(1 if task.config.workers > 1 else None, user_api="blas")

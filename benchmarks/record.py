@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ramnp.backend import get_backend
-from ramnp.train import count_cores
+from ramnp.provenance import count_cores
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import ramnp.model
-import ramnp.train
+import ramnp.trainer
 from benchmarks.contestants import Ramnp
 from benchmarks.section import COLOURS, WIDTH, Options, Section, preset_task, table
 from ramnp import data
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 
 PRESETS = ("mnist-6", "translated60-6", "cluttered100-8", "mnist-6-lstm")
 BATCH = 256
@@ -74,7 +74,7 @@ def functions(trainer: Trainer) -> Iterator[tuple[str, Any, str]]:
     for name in ("sample", "log_prob", "log_prob_backward"):
         yield "policy and heads", model.policy, name
     yield "losses", ramnp.model, "hybrid_loss"
-    yield "optimizer", ramnp.train, "clip_gradients"
+    yield "optimizer", ramnp.trainer, "clip_gradients"
     yield "optimizer", trainer.optimizer, "step"
 
 

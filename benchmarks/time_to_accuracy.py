@@ -26,13 +26,15 @@ from benchmarks.section import Section, table
 from ramnp import data
 from ramnp.backend import Backend, get_backend
 from ramnp.checkpoint import make_folder
-from ramnp.cli import Parser, add_config_flags, chosen_config, count, run
+from ramnp.cli import Parser, add_config_flags, chosen_config, count, run, write_json
 from ramnp.config import Config
 from ramnp.errors import DivergenceError, UsageError
 from ramnp.evaluate import evaluate
 from ramnp.optim import learning_rate
 from ramnp.presets import title
-from ramnp.train import Trainer, default_workers, provenance, write_json
+from ramnp.provenance import provenance
+from ramnp.trainer import Trainer
+from ramnp.workers import default_workers
 
 
 class Race:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ramnp.checkpoint import write_atomically
 from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.presets import DEFAULT, PRESETS
@@ -108,6 +109,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"{path} does not hold a JSON object")
     return values
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write an object, indented."""
+    write_atomically(path, lambda file: file.write((json.dumps(values, indent=2) + "\n").encode()))
 
 
 def run(main: Callable[[], int]) -> NoReturn:

@@ -34,7 +34,8 @@ from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.pretrained.ship import ship
 from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
-from ramnp.train import Run, begun, default_workers
+from ramnp.run import Run, begun
+from ramnp.workers import default_workers
 
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")

@@ -1,6 +1,6 @@
 """Result files: `results/<row>-seed<S>.json`, one for each finished run of a preset, and what they come to.
 
-A file has a field a line: those of the run's `result.json` (`train.py`), and
+A file has a field a line: those of the run's `result.json` (`run.py`), and
 
 | field            | content                                                                             |
 |------------------|-------------------------------------------------------------------------------------|

@@ -23,6 +23,7 @@ from ramnp.classifier import Classifier
 from ramnp.config import Config, LearningConfig
 from ramnp.errors import BackendError, UsageError, first_line
 from ramnp.models import build
+from ramnp.provenance import count_cores
 from ramnp.reinforce import Gain
 from ramnp.sensor import Canvas
 
@@ -48,6 +49,11 @@ def work(model: Classifier, config: Config, share: tuple[Canvas, Array, Array], 
     outcome = model.forward(canvas, randomness, out=storage)
     loss = model.backward(outcome, labels, config.routing, config.policy_weight, *rule(config))
     return model.xp.stack([*(loss.terms[term] for term in model.terms), loss.reward])
+
+
+def default_workers(config: Config) -> int:
+    """Processes for a run that does not say how many: a core each, up to 4, as far as they share a batch evenly."""
+    return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
 class Rooms:

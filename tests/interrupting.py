@@ -1,11 +1,11 @@
 """Ctrl-C, as the tests of the commands press it."""
 
-from ramnp import train
+from ramnp.trainer import Trainer
 
 
 def interrupt_after(monkeypatch, steps):
     """Ctrl-C in the middle of the training step after so many."""
-    taken, step = [], train.Trainer.step
+    taken, step = [], Trainer.step
 
     def counted(self, *arguments):
         step(self, *arguments)
@@ -13,4 +13,4 @@ def interrupt_after(monkeypatch, steps):
         if len(taken) == steps:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.Trainer, "step", counted)
+    monkeypatch.setattr(Trainer, "step", counted)

@@ -13,7 +13,7 @@ from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
 from ramnp.evaluate import by_first_location, evaluate
 from ramnp.models import build
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 
 
 def test_numpy_is_always_there():

@@ -22,7 +22,7 @@ from benchmarks.timing import Plan, Times, Unavailable, measure
 from ramnp.config import Config
 from ramnp.errors import RamnpError, UsageError
 from ramnp.layers import Linear
-from ramnp.train import provenance
+from ramnp.provenance import provenance
 
 TINY = Config(
     glimpses=3,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from interrupting import interrupt_after
 
-from ramnp import checkpoint, cli, errors, evaluate, train, visualize
+from ramnp import checkpoint, cli, errors, evaluate, run, train, visualize
 from ramnp.backend import NUMPY
 from ramnp.config import Config, describe, flag
 from ramnp.data import DATASETS
@@ -25,6 +25,7 @@ from ramnp.data.mnist import MNIST
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS
+from ramnp.trainer import Trainer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SMALL = (
@@ -447,13 +448,13 @@ def test_the_advice_after_an_interrupt_keeps_the_limit_on_batches(command, train
 
 
 def test_every_epoch_and_seed_has_its_own_order_and_samples(trained, tmp_path, monkeypatch):
-    seen, step = [], train.Trainer.step
+    seen, step = [], Trainer.step
 
     def watched(self, canvas, labels, randomness, lr):
         seen.append((labels.tobytes(), randomness.tobytes()))
         step(self, canvas, labels, randomness, lr)
 
-    monkeypatch.setattr(train.Trainer, "step", watched)
+    monkeypatch.setattr(Trainer, "step", watched)
     trained("--epochs", 2, "--out", tmp_path / "a")
     trained("--epochs", 1, "--seed", 1, "--out", tmp_path / "b")
     assert len(seen) == 15
@@ -471,7 +472,7 @@ def test_the_best_epoch_by_validation_is_the_one_that_is_tested(trained, tmp_pat
         tested.append({name: model.parameters[name].copy() for name in model.parameters})
         return errors
 
-    monkeypatch.setattr(train, "evaluate", told)
+    monkeypatch.setattr(run, "evaluate", told)
     trained("--epochs", 3, "--out", tmp_path / "run")
     best = checkpoint.load(tmp_path / "run" / "best.npz")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -759,8 +760,8 @@ def test_a_run_that_diverges_at_once_ends_with_1_and_an_untrained_checkpoint(com
 
 def test_a_run_that_diverges_later_keeps_the_last_good_epoch(command, trained, tmp_path, monkeypatch):
     trained("--epochs", 1, "--out", tmp_path / "good")
-    folder, right = tmp_path / "run", train.learning_rate
-    monkeypatch.setattr(train, "learning_rate", lambda *args: right(*args) if args[1] < 7 else float("nan"))
+    folder, right = tmp_path / "run", run.learning_rate
+    monkeypatch.setattr(run, "learning_rate", lambda *args: right(*args) if args[1] < 7 else float("nan"))
     assert_fails(command(train.main, *SMALL, *TINY, "--epochs", 3, "--out", folder), 1, "epoch 2", "holds epoch 1")
     assert checkpoint.load(folder / "checkpoint.npz").epoch == 1
     assert_same_arrays(folder / "checkpoint.npz", tmp_path / "good" / "checkpoint.npz")
@@ -899,7 +900,7 @@ def test_a_control_that_looks_at_the_centre_is_not_random(trained, tmp_path):
     trained("--policy", "centre", "--rollouts", 3, "--epochs", 1, "--out", tmp_path / "run")
     error = json.loads((tmp_path / "run" / "result.json").read_text())["test_error"]
     assert len(set(error.values())) == 1
-    assert train.Trainer(resolved(*SMALL, "--policy", "centre", "--rollouts", 3), (28, 28, 1), 10, NUMPY).rollouts == 1
+    assert Trainer(resolved(*SMALL, "--policy", "centre", "--rollouts", 3), (28, 28, 1), 10, NUMPY).rollouts == 1
 
 
 @pytest.mark.parametrize("options", [["--model", "cnn"], ["--policy", "random"], ["--first-location", "learned"]])

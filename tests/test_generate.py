@@ -19,7 +19,7 @@ from ramnp.data.generate import Scene
 from ramnp.data.prefetch import prefetch
 from ramnp.data.source import SPLITS, DataSet, GeneratedSource, Split
 from ramnp.errors import UsageError
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 
 SCENE = Scene(size=20, pieces=3, piece_side=4)
 

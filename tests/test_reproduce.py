@@ -8,11 +8,13 @@ import pytest
 from interrupting import interrupt_after
 from test_presets import tiny
 
-from ramnp import cli, presets, reproduce, train, visualize
+from ramnp import cli, presets, provenance, reproduce, visualize
 from ramnp.checkpoint import load
 from ramnp.data import DATASETS
 from ramnp.presets import PRESETS, ROWS
 from ramnp.results import describe_verdict, judge
+from ramnp.run import Run
+from ramnp.trainer import Trainer
 
 FIGURES = ["deterministic", "stochastic", "averaged"]
 
@@ -94,7 +96,7 @@ def test_a_row_of_composed_images_is_evaluated_on_other_drawings(command, tmp_pa
 def test_a_finished_result_is_skipped(command, tmp_path, monkeypatch):
     command("mnist-2")
     before = (tmp_path / "results/mnist-2-seed0.json").read_bytes()
-    monkeypatch.setattr(train.Run, "fit", None)
+    monkeypatch.setattr(Run, "fit", None)
     code, out, err = command("mnist-2")
     assert (code, err) == (0, "")
     assert "averaged test error" in out
@@ -132,7 +134,7 @@ def test_without_its_result_file_a_finished_run_is_only_evaluated(command, tmp_p
     command("mnist-2")
     before = result_of(tmp_path)
     (tmp_path / "results/mnist-2-seed0.json").unlink()
-    monkeypatch.setattr(train.Trainer, "step", None)
+    monkeypatch.setattr(Trainer, "step", None)
     assert command("mnist-2")[0] == 0
     assert result_of(tmp_path) == before
 
@@ -188,11 +190,11 @@ def test_what_was_made_with_another_seed_is_not_taken_for_this_one(command, tmp_
 
 def test_the_revisions_of_all_who_trained_a_run_are_kept(command, tmp_path, monkeypatch):
     for revision, steps in (("first", 2), ("second", 1), ("second", 1)):
-        monkeypatch.setattr(train, "git_revision", lambda revision=revision: revision)
+        monkeypatch.setattr(provenance, "git_revision", lambda revision=revision: revision)
         with pytest.MonkeyPatch.context() as patch:
             interrupt_after(patch, steps)
             assert command("mnist-2")[0] == 130
-    monkeypatch.setattr(train, "git_revision", lambda: "third")
+    monkeypatch.setattr(provenance, "git_revision", lambda: "third")
     command("mnist-2")
     result = result_of(tmp_path)
     assert (result["earlier_revisions"], result["git_revision"]) == (["first", "second"], "third")

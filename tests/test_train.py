@@ -7,13 +7,13 @@ import signal
 import numpy as np
 import pytest
 
-from ramnp import train
+from ramnp import provenance
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
 from ramnp.sensor import Canvas
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 from ramnp.workers import SPAWN
 
 SMALL = {
@@ -152,6 +152,6 @@ def test_too_few_images_for_a_batch_are_refused():
 
 
 def test_the_revision_is_that_of_the_start(monkeypatch):
-    revision = train.git_revision()
-    monkeypatch.setattr(train.subprocess, "run", None)
-    assert train.git_revision() == revision
+    revision = provenance.git_revision()
+    monkeypatch.setattr(provenance.subprocess, "run", None)
+    assert provenance.git_revision() == revision

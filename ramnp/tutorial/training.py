@@ -10,7 +10,7 @@ from ramnp.classifier import Classifier
 from ramnp.config import Config
 from ramnp.data.source import DataSet
 from ramnp.optim import learning_rate
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 
 
 class Moment(NamedTuple):

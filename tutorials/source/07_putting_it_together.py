@@ -25,7 +25,7 @@ from ramnp.gradcheck.whole import MistakenModel
 from ramnp.layers import flatten_time
 from ramnp.optim import OPTIMIZERS, clip_gradients
 from ramnp.reinforce import hybrid_loss
-from ramnp.train import Trainer
+from ramnp.trainer import Trainer
 from ramnp.tutorial import SHORT, figures
 from ramnp.tutorial.animations import animate_glimpses
 from ramnp.tutorial.using import using

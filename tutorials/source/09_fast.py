@@ -30,7 +30,8 @@ from ramnp import data
 from ramnp.backend import NUMPY, get_backend
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.train import Trainer, count_cores
+from ramnp.provenance import count_cores
+from ramnp.trainer import Trainer
 from ramnp.tutorial import SHORT, figures
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
