@@ -162,6 +162,8 @@ class Core(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if config.core not in ("rnn", "lstm"):
+            raise NotImplementedError(f"a {config.core} core in PyTorch")
         self.lstm = config.core == "lstm"
         width = config.units * (4 if self.lstm else 1)
         self.W_hh = nn.Parameter(torch.empty(width, config.units))

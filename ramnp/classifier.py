@@ -93,7 +93,7 @@ class Classifier(Part):
         """(n, A) class probabilities, on the host.
 
         Args:
-            images: (n, H, W, C) on the host, uint8 or floats in [0, 1].
+            images: (n, H, W, C) on the host, uint8 from 0 to 255, or floats from 0 to 1.
             rollouts: M. Of one, every chosen location is the policy's mean; of more, sampled ones, probabilities are
                 averaged.
             seed: of first locations and samples. An image gets them by its place in `images`: of a single one they
@@ -116,7 +116,9 @@ class Classifier(Part):
                 f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
             )
         if images.dtype == np.uint8 and images.size and images.max() == 1:
-            raise UsageError("uint8 images go up to 255, these to 1: make floats of them")
+            raise UsageError(
+                "uint8 images go from 0 to 255, and no pixel here is above 1: make floats of 0 to 1 of them"
+            )
         for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")

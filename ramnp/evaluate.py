@@ -9,8 +9,8 @@
 Each is the error in percent over the whole split. A network without randomness, that sees the whole image, has three
 equal figures; of a control, whose locations are given, "deterministic" is one rollout as any other.
 
-Behind each stands its standard error, sqrt(e (100 - e) / n) for an error of e % on n images. The images of translated
-and cluttered MNIST are one drawing of many: `--redrawn N` evaluates on N others of the same digits, too.
+Behind each is printed its standard error, sqrt(e (100 - e) / n) for an error of e % on n images. The images of
+translated and cluttered MNIST are one drawing of many: `--redrawn N` evaluates on N others of the same digits, too.
 
 With `--first-locations`, how much it matters where the first glimpse looks: the deterministic error from each of nine
 first locations, the middles of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
@@ -81,7 +81,9 @@ def evaluate_redrawn(
         UsageError: its images are not generated.
     """
     if not isinstance(source, GeneratedSource):
-        raise UsageError("only the generated images of translated and cluttered MNIST can be drawn anew")
+        raise UsageError(
+            "--redrawn: only images that are composed, translated and cluttered MNIST's, can be drawn anew"
+        )
     others = (source.redrawn(number) for number in range(1, drawings + 1))
     return [evaluate(model, other, rollouts, limit_batches) for other in others]
 
@@ -127,8 +129,13 @@ def find_weights(path: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    if not path.exists() and str(path) in pretrained.pretrained_names():
-        return pretrained.FOLDER / f"{path}.npz"
+    shipped = pretrained.pretrained_names()
+    if not path.exists():
+        if str(path) in shipped:
+            return pretrained.FOLDER / f"{path}.npz"
+        raise CheckpointError(
+            f"there is no checkpoint {path}; weights that come with the package: {', '.join(shipped)}"
+        )
     if not path.is_dir():
         return path
     for name in ("best.npz", "checkpoint.npz"):
@@ -167,15 +174,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figure (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
     parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")
-    parser.add_argument("--redrawn", type=count, metavar="N", help="the errors on N other drawings of the images, too")
+    parser.add_argument(
+        "--redrawn", type=count, metavar="N", help="the errors on N other drawings, too, of images that are composed"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
     # One thread a product: on busy cores several wait for each other far longer than they save.
     with threadpool_limits(1, user_api="blas"):
         starts = by_first_location(model, source) if arguments.first_locations else None
-        errors = evaluate(model, source, arguments.rollouts)
         redrawn = evaluate_redrawn(model, source, arguments.redrawn, arguments.rollouts) if arguments.redrawn else []
+        errors = evaluate(model, source, arguments.rollouts)
     if arguments.json:
         result = {
             "path": str(saved.path),
@@ -183,7 +192,7 @@ def main(argv: list[str] | None = None) -> int:
             "epoch": saved.epoch,
             "split": arguments.split,
         }
-        result |= {"rollouts": arguments.rollouts, "error": errors}
+        result |= {"images": len(source), "rollouts": arguments.rollouts, "error": errors}
         result |= {"first_locations": starts} if starts else {}
         json.dump(result | ({"redrawn": redrawn} if redrawn else {}), sys.stdout)
         print()

@@ -30,7 +30,7 @@ def count_cores() -> int:
 def git_revision() -> str | None:
     """The revision of the source tree, with "-dirty" where it was changed; None outside a clone.
 
-    Found once: what runs is the code of the start, whatever is written into the tree meanwhile, results among it.
+    Asked once, at the start: the figures that a process writes into the tree would make it look changed afterwards.
     """
     here = Path(__file__).resolve().parent
     if not (here.parent / ".git").exists():

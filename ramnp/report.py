@@ -146,10 +146,10 @@ from ten first locations. The first location is uniform in the image unless a pr
 chosen on held-out training images, and is the last one where none are held out; test images choose nothing. Floor and
 goal are set for the averaged figure: at the floor or below a row counts as reproduced, and the goal is to be below. The
 deterministic figure, which shows the policy alone, is to be below that of paper A. With several seeds a figure is the
-median (smallest to largest). By the images alone, an error of e % on n images has a standard error of
+median (smallest to largest). From the number of images alone, an error of e % on n images has a standard error of
 sqrt(e (100 - e) / n): of 10,000 images 0.08 points at 0.6 %, and 0.14 at 2 %. Where images are composed of digits, the
 test images that all figures are of were drawn once, and another table says what the same networks do on others, drawn
-anew of the same digits. *Rewarded*: `answer` is the paper's rule, one reward for the last answer; with `gain` each
+anew from the same digits. *Rewarded*: `answer` is the paper's rule, one reward for the last answer; with `gain` each
 location is rewarded for what its glimpse adds to the probability of the label (`ramnp/reinforce.py`).
 
 *Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014); *TF* the TensorFlow implementation
@@ -168,7 +168,7 @@ location and the digit's position, beside what is left when the positions are sh
 PATH` prints all of it, for every glimpse."""
 
 
-REDRAWN = "On test sets drawn anew of the same digits, the mean over them and the seeds (smallest to largest):"
+REDRAWN = "On other test sets, drawn anew from the same digits: mean over them and the seeds (smallest to largest)."
 
 
 def of_task(task: str, names: list[str], counted: Results) -> list[str]:
@@ -181,7 +181,7 @@ def of_task(task: str, names: list[str], counted: Results) -> list[str]:
 
     published = ("paper_a", "paper_b", "tensorflow", "best")
     figures = [("row", "glimpses", "sensor", "paper A", "paper B", "TF", "best", "floor", "goal", *FIGURES, "reached")]
-    redrawn = [("row", "test sets", *FIGURES)]
+    redrawn = [("row", "seeds x test sets", *FIGURES)]
     took = [("row", "seeds", "parameters", "rewarded", "epochs", "training images", "time", "machine", "revision")]
     for name in names:
         row, results = ROWS[name], counted.get(name)
@@ -199,10 +199,11 @@ def of_task(task: str, names: list[str], counted: Results) -> list[str]:
         )
         figures.append((f"`{name}`", *known, *ours, reached(name, results)))
         took.append(effort(name, results))
-        others = [errors for result in results for errors in result.get("redrawn") or ()]
+        others = [drawings for result in results if (drawings := result.get("redrawn"))]
         if others:
-            cells = (over_drawings([errors[figure] for errors in others]) for figure in FIGURES)
-            redrawn.append((f"`{name}`", str(len(others)), *cells))
+            pooled = [errors for drawings in others for errors in drawings]
+            cells = (over_drawings([errors[figure] for errors in pooled]) for figure in FIGURES)
+            redrawn.append((f"`{name}`", f"{len(others)} x {len(others[0])}", *cells))
     blocks = [unit, markdown(figures)]
     if len(redrawn) > 1:
         blocks += [REDRAWN, markdown(redrawn)]

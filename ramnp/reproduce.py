@@ -112,6 +112,7 @@ def collect(training: Run) -> dict[str, Any]:
     config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
     limit = training.limit_batches
     steps = min(training.steps_per_epoch, limit or training.steps_per_epoch)
+    training.say("asking further what it does on the test images")
     composed, recurrent = isinstance(training.test, GeneratedSource), isinstance(model, RecurrentAttentionModel)
     return read_json(training.folder / "result.json") | {
         "config": config.to_json(),

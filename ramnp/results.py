@@ -9,7 +9,7 @@ A file has a field a line: those of the run's `result.json` (`run.py`), and
 | device           | the GPU, or null                                                                    |
 | data             | every file of the task, and what its checksum says                                  |
 | history          | every epoch's validation errors and training error, in percent                      |
-| redrawn          | test errors on the test digits composed anew, a few times; null: nothing is composed |
+| redrawn          | test errors on other drawings of composed test images, a list; null or missing: none |
 | analysis         | what the policy does, see analysis.py; null of a network that sees the whole image  |
 """
 

@@ -383,6 +383,13 @@ def test_predictions_depend_on_seed_and_rollouts_and_not_on_the_threads():
     assert (model.probabilities(images, rollouts=2, seed=2, batch_size=3) != one).any()
 
 
+def test_a_prediction_takes_the_options_of_probabilities(rng):
+    model, images = trained_by_nobody(module.NUMPY)
+    expected = model.probabilities(images, 3, 1, 4, 2).argmax(axis=1)
+    np.testing.assert_array_equal(model.predict(images, 3, 1, 4, 2), expected)
+    assert f"9x7x1 pixels, 4 classes, {model.parameters.size:,} parameters" in repr(model)
+
+
 def test_predictions_need_images_of_the_model(rng):
     model, images = trained_by_nobody(module.NUMPY)
     assert model.predict(images[:0]).shape == (0,)
@@ -393,7 +400,7 @@ def test_predictions_need_images_of_the_model(rng):
         (images / 255 - 0.5, "got floats from -0.5"),
         (np.where(images > 250, np.nan, images / 255), "got floats from nan"),
         (np.nextafter(images / np.float32(255), np.float32(2)), "to 1.0000001"),
-        (np.minimum(images, 1), "uint8 images go up to 255"),
+        (np.minimum(images, 1), "no pixel here is above 1"),
     ):
         with pytest.raises(UsageError, match=words):
             model.predict(wrong)

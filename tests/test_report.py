@@ -115,14 +115,14 @@ def test_of_several_seeds_the_median_and_the_spread_are_shown_and_judged(report,
 
 
 def test_other_drawings_of_the_test_images_have_a_table(report, write):
-    assert "drawn anew of the same digits, the mean" not in report()
+    assert "drawn anew from the same digits: mean" not in report()
     write("mnist-6", redrawn=None)
     for seed, averaged in enumerate((1.2, 1.6)):
         errors = {"deterministic": 2.0, "stochastic": 3.0, "averaged": averaged}
         write("cluttered60-8", seed, 1.0, redrawn=[errors, errors | {"averaged": averaged + 0.3}])
     text = report()
-    assert text.count("drawn anew of the same digits, the mean") == 1
-    assert "| `cluttered60-8` | 4 | 2.00 (2.00 to 2.00) | 3.00 (3.00 to 3.00) | 1.55 (1.20 to 1.90) |" in text
+    assert text.count("drawn anew from the same digits: mean") == 1
+    assert "| `cluttered60-8` | 2 x 2 | 2.00 (2.00 to 2.00) | 3.00 (3.00 to 3.00) | 1.55 (1.20 to 1.90) |" in text
     assert line_of(text, "cluttered60-8")["averaged"] == "1.00 (1.00 to 1.00)"
 
 

@@ -8,7 +8,7 @@ import pytest
 from interrupting import interrupt_after
 from test_presets import tiny
 
-from ramnp import cli, presets, provenance, reproduce, visualize
+from ramnp import cli, evaluate, presets, provenance, reproduce, visualize
 from ramnp.checkpoint import load
 from ramnp.data import DATASETS
 from ramnp.presets import PRESETS, ROWS
@@ -85,8 +85,11 @@ def test_rows_and_seeds_are_gone_through_seed_by_seed(command, tmp_path):
     assert whole_image["redrawn"] is None
 
 
-def test_a_row_of_composed_images_is_evaluated_on_other_drawings(command, tmp_path):
+def test_a_row_of_composed_images_is_evaluated_on_other_drawings(command, tmp_path, monkeypatch):
+    seen, right = [], evaluate.evaluate
+    monkeypatch.setattr(evaluate, "evaluate", lambda *args: seen.append(args[1].drawing) or right(*args))
     command("translated60-4", "cnn-cluttered60")
+    assert seen == 2 * [1, 2, 3, 4, 5]  # the others evaluate by a name of their own
     for name in ("translated60-4", "cnn-cluttered60"):
         drawings = result_of(tmp_path, name)["redrawn"]
         assert len(drawings) == reproduce.DRAWINGS

@@ -152,6 +152,7 @@ def test_too_few_images_for_a_batch_are_refused():
 
 
 def test_the_revision_is_that_of_the_start(monkeypatch):
-    revision = provenance.git_revision()
+    if (revision := provenance.git_revision()) is None:
+        pytest.skip("not in a clone")
     monkeypatch.setattr(provenance.subprocess, "run", None)
     assert provenance.git_revision() == revision

@@ -90,10 +90,10 @@ class GeneratedSource(Source):
         self.scene, self.stream, self.backend, self.margin = scene, stream, backend, margin
         self.digits: Array = backend.asarray(split.images)
         self.labels: Array = backend.asarray(split.labels)
-        self.drawing = 0
+        self.drawing = 0  # the usual one: seeds are filled up with zeros, so it is as if there was no such number
 
     def redrawn(self, number: int) -> "GeneratedSource":
-        """The same digits, composed anew: every number from 1 has other images without `rng`, and 0 those of this."""
+        """The same digits, composed anew: without `rng` every number from 1 has other images, and 0 the usual ones."""
         other = copy.copy(self)
         other.drawing = number
         return other

@@ -115,8 +115,9 @@ def describe_redrawn(result: dict[str, Any]) -> str:
     means = ", ".join(number(mean(errors[figure] for errors in others)) for figure in FIGURES)
     averaged = [errors["averaged"] for errors in others]
     return (
-        f"\nOn {len(others)} other drawings of the test images the three are {means} in the mean, the averaged one "
-        f"{number(min(averaged))} to\n{number(max(averaged))}: expect these of images that you make."
+        f"\n\nOn {len(others)} other drawings of the test images the three errors, in {result['config']['dtype']}, are "
+        f"{means} on average,\nthe averaged one between {number(min(averaged))} and {number(max(averaged))}. "
+        "Expect such errors on images that you compose yourself."
     )
 
 
@@ -134,7 +135,8 @@ Test error in %, over {images:,} images:
 |---|{rule}
 {figures}
 
-The averaged figure in float32 {verdict}. Standard errors, from the number of images alone: {errors}.{redrawn}
+The averaged figure in float32 {verdict}.
+From the number of images alone, the standard errors are {errors}.{redrawn}
 
 ## Data
 
