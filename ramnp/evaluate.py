@@ -129,13 +129,11 @@ def find_weights(path: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    shipped = pretrained.pretrained_names()
     if not path.exists():
-        if str(path) in shipped:
-            return pretrained.FOLDER / f"{path}.npz"
-        raise CheckpointError(
-            f"there is no checkpoint {path}; weights that come with the package: {', '.join(shipped)}"
-        )
+        try:
+            return pretrained.find_pretrained(str(path))
+        except CheckpointError as error:
+            raise CheckpointError(f"there is no checkpoint {path}, and {error}") from error
     if not path.is_dir():
         return path
     for name in ("best.npz", "checkpoint.npz"):

@@ -20,6 +20,18 @@ def pretrained_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 
+def find_pretrained(name: str) -> Path:
+    """The file of the weights of a row.
+
+    Raises:
+        CheckpointError: there is none; the message names those there are.
+    """
+    if name not in pretrained_names():
+        known = ", ".join(pretrained_names()) or "none yet"
+        raise CheckpointError(f"there are no trained weights {name!r}; there are: {known}")
+    return FOLDER / f"{name}.npz"
+
+
 def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:
     """The trained model of a row of the tables, such as "cluttered60-8".
 
@@ -30,7 +42,5 @@ def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:
         CheckpointError: there are no such weights; the message names those there are.
         BackendError: the backend cannot be used.
     """
-    if name not in pretrained_names():
-        known = ", ".join(pretrained_names()) or "none yet"
-        raise CheckpointError(f"there are no trained weights {name!r}; there are: {known}")
-    return checkpoint.load(FOLDER / f"{name}.npz").model(get_backend(backend) if isinstance(backend, str) else backend)
+    saved = checkpoint.load(find_pretrained(name))
+    return saved.model(get_backend(backend) if isinstance(backend, str) else backend)
