@@ -15,6 +15,7 @@ A file has a field a line: those of the run's `result.json` (`run.py`), and
 
 import json
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 from ramnp.checkpoint import write_atomically
@@ -30,6 +31,12 @@ NEEDED = (
     *("config", "training_images", "device", "data", "history", "analysis"),
 )
 FIGURES = ("deterministic", "stochastic", "averaged")  # of a test error
+
+
+def over_drawings(drawings: list[dict[str, float]], figure: str) -> str:
+    """A figure over other drawings of the test images: mean (smallest to largest)."""
+    errors = [drawing[figure] for drawing in drawings]
+    return f"{number(mean(errors))} ({number(min(errors))} to {number(max(errors))})"
 
 
 def result_path(folder: Path, name: str, seed: int) -> Path:

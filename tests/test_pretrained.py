@@ -115,8 +115,8 @@ def test_the_card_says_how_far_figures_hold(shipped):
     assert f"{(errors['averaged'] * (100 - errors['averaged']) / 4) ** 0.5:.2f}.\n" in card
     drawings = [dict.fromkeys(errors, error) for error in (1.0, 1.5, 2.3)]
     said = shipping.describe_redrawn({"redrawn": drawings, "config": {"dtype": "float32"}})
-    assert "3 other drawings of the test images the three errors, in float32, are 1.60, 1.60, 1.60 on average" in said
-    assert "between 1.00 and 2.30." in said
+    assert "On 3 other drawings of the test images, in float32, mean (smallest to largest):" in said
+    assert "averaged 1.60 (1.00 to 2.30)." in said
 
 
 def test_weights_whose_figures_move_are_not_shipped(finished, monkeypatch):

@@ -81,7 +81,7 @@ def test_without_results_every_row_is_open_and_shows_what_is_published(report, t
         assert (cells["averaged"], cells["reached"]) == ("", "open")
         if "cifar" not in name and row.tensorflow:
             assert cells["TF"] == f"{row.tensorflow:.2f}"
-    assert "0 of 29 rows" in text
+    assert "0 of 30 rows" in text
     assert ".png" not in text
     assert not (tmp_path / "docs/results").exists()
 
@@ -96,7 +96,7 @@ def test_a_row_stands_beside_what_is_published(report, write):
     }  # fmt: skip
     for part in ("123,456", "7,654,321", "1.50 h", "2 cores, numpy, workers: 1", "0123456789 ", "as published"):
         assert part in text
-    assert "1 of 29 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals;" in text
+    assert "1 of 30 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals;" in text
     assert "below paper A in 1 of 1 rows" in text
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -15,9 +14,9 @@ from ramnp.config import Config
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, RamnpError
 from ramnp.evaluate import evaluate, open_trained, standard_error
-from ramnp.presets import ROWS, number
+from ramnp.presets import ROWS
 from ramnp.pretrained import FOLDER
-from ramnp.results import FIGURES, check_same, describe_data, describe_verdict, read_result, revisions
+from ramnp.results import FIGURES, check_same, describe_data, describe_verdict, over_drawings, read_result, revisions
 
 TOLERANCE = 0.05  # points by which rounding may move a figure
 LIMIT = 8_000_000  # bytes of all weights in the package
@@ -112,12 +111,10 @@ def describe_redrawn(result: dict[str, Any]) -> str:
     others = result.get("redrawn")
     if not others:
         return ""
-    means = ", ".join(number(mean(errors[figure] for errors in others)) for figure in FIGURES)
-    averaged = [errors["averaged"] for errors in others]
+    means = ", ".join(f"{figure} {over_drawings(others, figure)}" for figure in FIGURES)
     return (
-        f"\n\nOn {len(others)} other drawings of the test images the three errors, in {result['config']['dtype']}, are "
-        f"{means} on average,\nthe averaged one between {number(min(averaged))} and {number(max(averaged))}. "
-        "Expect such errors on images that you compose yourself."
+        f"\n\nOn {len(others)} other drawings of the test images, in {result['config']['dtype']}, mean (smallest to "
+        f"largest):\n{means}.\nExpect such errors on images that you compose yourself."
     )
 
 
