@@ -18,7 +18,17 @@ from matplotlib.ticker import MaxNLocator
 from ramnp.checkpoint import write_atomically
 from ramnp.errors import CheckpointError
 from ramnp.presets import PRESETS, ROWS, glimpses_and_sensor, number
-from ramnp.results import FIGURES, check_same, describe_data, judge, over_drawings, read_result, result_path, revisions
+from ramnp.results import (
+    FIGURES,
+    check_same,
+    describe_data,
+    judge,
+    over_drawings,
+    read_result,
+    result_path,
+    revisions,
+    unpublished,
+)
 from ramnp.visualize import LOOKS, STYLE, plot_analysis, save_figure, scale_errors
 
 LOG = "results_log.md"  # beside the report; written by hand
@@ -101,7 +111,7 @@ def render(
     counted: Results, left_out: list[str], pictures: dict[str, Path | None], policies: dict[str, Path], log: Path | None
 ) -> str:
     """The report in Markdown."""
-    below = [below_paper_a(name, of_row) for name, of_row in counted.items() if ROWS[name].paper_a and ROWS[name].goal]
+    below = [below_paper_a(name, of_row) for name, of_row in counted.items() if ROWS[name].paper_a]
     verdicts = {name: judge(ROWS[name], median_error(of_row)) for name, of_row in counted.items()}
     with_floor = [name for name, row in ROWS.items() if row.floor is not None or row.control]
     with_goal = [name for name, row in ROWS.items() if row.goal is not None]
@@ -110,10 +120,12 @@ def render(
     blocks = [
         "# Results",
         "Written by `python -m ramnp.reproduce --report` from the files in `results/`; do not edit.\n"
-        "`python -m ramnp.reproduce ROW --seeds 0,1,2` trains a row.",
+        "`python -m ramnp.reproduce ROW --seeds 0,1,2 --workers N` trains a row, with N workers as below:\n"
+        "other numbers of them draw other random numbers.",
         f"**{len(counted)} of {len(ROWS)} rows have a result, of {number_of_seeds(counted)}; "
-        f"{floors} of {len(with_floor)} floors are met, and {goals} of {len(with_goal)} goals;\n"
-        f"the deterministic error is below paper A in {sum(below)} of {len(below)} rows.**",
+        f"{floors} of {len(with_floor)} floors are met, and {goals} of {len(with_goal)} goals\n"
+        f"{on_other_data(counted)}; the deterministic error is below paper A in {sum(below)} of {len(below)} rows that "
+        "paper A has.**",
         HOW,
     ]
     for task, names in tasks():
@@ -130,6 +142,16 @@ def render(
     if log:
         blocks += ["## What was tried", f"[{log.name}]({log.name})"]
     return "\n\n".join(blocks) + "\n"
+
+
+def on_other_data(counted: Results) -> str:
+    """How many of the rows with a floor were measured on other data than the published files, in brackets."""
+    others = [
+        name
+        for name, of_row in counted.items()
+        if ROWS[name].floor is not None and any(unpublished(result["data"]) for result in of_row)
+    ]
+    return f"({len(others)} of each on a stand-in for the published data)" if others else "(all on the published data)"
 
 
 def number_of_seeds(counted: Results) -> str:
@@ -153,9 +175,14 @@ networks do on others, drawn anew from the same digits. *Rewarded*: `answer` is 
 last answer; with `gain` each location is rewarded for what its glimpse adds to the probability of the label
 (`ramnp/reinforce.py`).
 
-*Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014); *TF* the TensorFlow implementation
-that this package set out to match, with a hybrid loss and Monte Carlo sampling; *best* the lowest figure known of these
-and of any reimplementation. The floor of a row is one of these figures, or, of `mnist-6`, lies between two."""
+*Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014),
+[arXiv:1406.6247](https://arxiv.org/abs/1406.6247) and the proceedings of NIPS 2014; *TF* the TensorFlow implementation
+that this package set out to match, with a hybrid loss and Monte Carlo sampling
+([dHonerkamp/Recurrent-Attention-Model](https://github.com/dHonerkamp/Recurrent-Attention-Model)); *best* the lowest
+figure known of these and of any reimplementation (where it is none of these, for translated and cluttered digits,
+[slundqui/tfRAM](https://github.com/slundqui/tfRAM); for `mnist-2` one whose name was not kept). The floor of a row
+is one of these figures, or, of `mnist-6`, lies between two. *Time* is that of a machine which others use as well, and
+tells what to expect at most; of several *revisions* the last one evaluated, after those that trained."""
 
 POLICY = """\
 A network may answer well although its policy looks anywhere, or takes the same path on every image. The errors are

@@ -120,9 +120,14 @@ def check_same(
         )
 
 
+def unpublished(checks: dict[str, str]) -> list[str]:
+    """Those of a result's files of the task that are not known to be the published ones, and what is known of them."""
+    return [f"`{name}`: {check}" for name, check in checks.items() if "as published" not in check]
+
+
 def describe_data(checks: dict[str, str]) -> str:
     """Whether a result's files of the task are the published ones, in a sentence."""
-    others = [f"`{name}`: {check}" for name, check in checks.items() if "as published" not in check]
+    others = unpublished(checks)
     if not others:
         return "The data files are as published."
     return f"Not all data files are known to be the published ones: {'; '.join(others)}."

@@ -96,8 +96,17 @@ def test_a_row_stands_beside_what_is_published(report, write):
     }  # fmt: skip
     for part in ("123,456", "7,654,321", "1.50 h", "2 cores, numpy, workers: 1", "0123456789 ", "as published"):
         assert part in text
-    assert "1 of 30 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals;" in text
+    assert "1 of 30 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals\n(all on" in text
     assert "below paper A in 1 of 1 rows" in text
+
+
+def test_the_first_lines_hide_nothing(report, write):
+    write("mnist-6", averaged=0.54)
+    write("mnist-6-paper", averaged=1.37)  # has no floor and no goal, and is above paper A
+    write("cifar10-4", averaged=30.0, data={"test_batch.bin": "whole; another order"})
+    text = report()
+    assert "2 of 16 floors are met, and 2 of 15 goals\n(1 of each on a stand-in for the published data)" in text
+    assert "below paper A in 1 of 2 rows that paper A has." in text
 
 
 def test_of_several_seeds_the_median_and_the_spread_are_shown_and_judged(report, write):

@@ -338,7 +338,7 @@ _ = panels[1].legend(title="locations", fontsize=9)
 # How to read it, line by line:
 #
 # - *its policy* below *another image* (left): the path is worth something because it was made for this image. For the
-#   leaf it is one to four points, against twenty to forty. **This gap is the evidence.**
+#   leaf it is two points at most, against twenty to forty. **This gap is the evidence.**
 # - *another image*, far below *at random* after two glimpses, and above it in the end: a typical second glimpse is a
 #   good one, but a path that stays where some other digit was sees nothing new, and random ones do.
 # - *at the centre*: a blurred look at the middle shows roughly what is there. More looks at the same place add nothing,

@@ -239,7 +239,7 @@ _ = axes.legend()
 
 # %% [markdown]
 # A moment of training says who starts fast, not who ends well. To know that, train on for 100 epochs, with several seeds,
-# and choose on validation images: `python -m ramnp.train --core lstm --seed 1`.
+# and choose on validation images: `python -m ramnp.train --preset mnist-6-lstm --seed 1`.
 #
 # ## 2. Convolutions
 #
