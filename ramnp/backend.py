@@ -14,7 +14,7 @@ from ramnp.errors import BackendError, first_line
 Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray, always that of the chosen backend
 
 CUPY_HINT = (
-    "install it with `pip install cupy-cuda12x` (CUDA 12) or `pip install cupy-cuda13x` "
+    "install it with `pip install 'cupy-cuda12x[ctk]'` (CUDA 12) or `pip install 'cupy-cuda13x[ctk]'` "
     "(CUDA 13), or use --backend numpy"
 )
 
@@ -75,8 +75,8 @@ def _cupy_backend() -> Backend:
         (probe @ probe).get()
     except Exception as error:  # CuPy reports missing drivers and libraries in many types
         raise BackendError(
-            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check `nvidia-smi`, and "
-            "that the package fits the driver (`pip install cupy-cuda12x` or `cupy-cuda13x`), "
-            "or use --backend numpy"
+            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check `nvidia-smi`, that the "
+            "package fits the driver, and that CUDA's libraries are there (`pip install 'cupy-cuda12x[ctk]'` or "
+            "'cupy-cuda13x[ctk]' brings them), or use --backend numpy"
         ) from error
     return Backend("cupy", cupy)

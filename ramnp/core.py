@@ -150,7 +150,7 @@ class RNN(Core):
         return np.eye(self.units)
 
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
-        relu(z, out=cache.h[t + 1], xp=self.xp)
+        relu(z, out=z, xp=self.xp)  # z is h[t + 1]
 
     def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
         relu_backward(dh, cache.h[t + 1], out=dz, xp=self.xp)

@@ -7,6 +7,7 @@ one integer for all rows, is an array (R, height, width, C), and can be assigned
 windows lie inside the images.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,7 @@ class Windows:
         _, self.full_height, self.full_width, channels = pixels.shape
         self.flat = pixels.reshape(-1)
         self.shape, self.pixel = (height, width, channels), channels
-        # Where the pixels of a window lie, relative to its first.
-        column = xp.arange(width * channels)
-        self.offset = (xp.arange(height)[:, None] * (self.full_width * channels) + column).reshape(-1)
+        self.offset = offsets(height, width * channels, self.full_width * channels, xp)
 
     def where(self, image: Array, top: Array | int, left: Array | int) -> Array:
         """Indices (R, height * width * C) into the flat images."""
@@ -48,3 +47,12 @@ class Windows:
 
     def __setitem__(self, corner: tuple[Array, Array | int, Array | int], values: Array) -> None:
         self.flat[self.where(*corner)] = values.reshape(len(values), -1)
+
+
+@lru_cache
+def offsets(height: int, width: int, full_width: int, xp: Any) -> Array:
+    """(height * width,) where the values of a window lie in an image whose rows have `full_width`, from its first on.
+
+    Kept, since a GPU would compute it for every glimpse and every piece of clutter.
+    """
+    return (xp.arange(height)[:, None] * full_width + xp.arange(width)).reshape(-1)

@@ -4,6 +4,7 @@
 host memory but behave like a GPU's where it matters:
 
 - they refuse implicit conversion to NumPy, and refuse to be mixed with NumPy arrays;
+- they refuse an `out` that shares memory with an input and is another object: CuPy then copies the input first;
 - they have only the functions, methods and keyword arguments that CuPy has;
 - they count what makes the host wait for the device (`counts.syncs`) and what is uploaded (`counts.uploads`).
 """
@@ -71,6 +72,11 @@ def _call(name: str, function: Any, allowed: Any, args: tuple[Any, ...], keyword
     out = keywords.get("out")
     if out is not None and not isinstance(out, ndarray):
         raise TypeError(f"cupy.{name}: out must be a device array")
+    for given in args if out is not None else ():
+        if isinstance(given, ndarray) and given is not out and np.may_share_memory(given._host, out._host):
+            raise ValueError(
+                f"strict_cupy: cupy.{name} would copy an input that overlaps `out`; hand in the same object"
+            )
     result = function(*_unwrap(args), **{word: _unwrap(value) for word, value in keywords.items()})
     return out if out is not None else _wrap(result)
 

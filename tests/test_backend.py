@@ -27,7 +27,7 @@ def test_an_unknown_backend_is_refused():
 
 def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendError, match=r"pip install cupy-cuda12x.*cupy-cuda13x") as error:
+    with pytest.raises(BackendError, match=r"pip install 'cupy-cuda12x.*cupy-cuda13x") as error:
         get_backend("cupy")
     assert error.value.exit_code == 3
     assert "\n" not in str(error.value)

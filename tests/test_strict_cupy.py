@@ -33,6 +33,13 @@ def test_it_refuses_host_arrays():
             mix()
 
 
+def test_it_refuses_an_out_that_costs_a_copy():
+    x = xp.asarray(np.array([-1.0, 2.0]))
+    with pytest.raises(ValueError, match="overlaps"):
+        xp.maximum(x, 0, out=x[:])
+    assert xp.maximum(x, 0, out=x).get().tolist() == [0, 2]
+
+
 def test_it_offers_only_what_cupy_has():
     x = xp.asarray(np.ones(3))
     for absent in ("char", "nditer", "busday_count", "testing"):
