@@ -103,6 +103,18 @@ def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, con
     assert here.means() == numpy.means()
 
 
+@pytest.mark.parametrize("core", ["rnn", "lstm"])
+def test_a_hundred_steps_stay_with_numpy(backend, core):
+    # In float64, since rounding grows from step to step.
+    config = Config(core=core, batch_size=4, units=8, patch=4, scales=2, routing="paper", dtype="float64")
+    here, numpy = (trained(where, config, steps=100)[0] for where in (backend, NUMPY))
+    for found, expected in (
+        (here.model.parameters.values, numpy.model.parameters.values),
+        (here.totals, numpy.totals),  # of losses, reward and gradient norms
+    ):
+        np.testing.assert_allclose(here.backend.to_host(found), expected, rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("options", [{}, {"glimpse_network": "conv"}, {"policy": "random"}, {"model": "cnn"}], ids=str)
 def test_the_figures_are_the_same_on_every_backend(backend, options):
     config = Config(batch_size=4, units=8, patch=4, scales=2, fc_units=8, **options)
