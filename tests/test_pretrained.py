@@ -112,6 +112,7 @@ def test_the_card_says_how_far_figures_hold(shipped):
     card = (folder / "mnist-2.md").read_text()
     errors = json.loads(result.read_text())["test_error"]
     assert "drawings" not in card  # digits as they are
+    assert ", on a stand-in for the published data." in card  # files made for the test
     assert f"{(errors['averaged'] * (100 - errors['averaged']) / 4) ** 0.5:.2f}.\n" in card
     drawings = [dict.fromkeys(errors, error) for error in (1.0, 1.5, 2.3)]
     said = shipping.describe_redrawn({"redrawn": drawings, "config": {"dtype": "float32"}})

@@ -16,7 +16,16 @@ from ramnp.errors import CheckpointError, RamnpError
 from ramnp.evaluate import evaluate, open_trained, standard_error
 from ramnp.presets import ROWS
 from ramnp.pretrained import FOLDER
-from ramnp.results import FIGURES, check_same, describe_data, describe_verdict, over_drawings, read_result, revisions
+from ramnp.results import (
+    FIGURES,
+    check_same,
+    describe_data,
+    describe_verdict,
+    over_drawings,
+    read_result,
+    revisions,
+    unpublished,
+)
 
 TOLERANCE = 0.05  # points by which rounding may move a figure
 LIMIT = 8_000_000  # bytes of all weights in the package
@@ -90,7 +99,8 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
         rule="---|" * len(rounded),
         figures=figures,
         precision="rounded to float16" if precision == "float16" else f"in {precision}: float16 would move its figures",
-        verdict=describe_verdict(row, result["test_error"]["averaged"]),
+        verdict=describe_verdict(row, result["test_error"]["averaged"])
+        + (", on a stand-in for the published data" if unpublished(result["data"]) else ""),
         dataset=config.dataset,
         shape="x".join(map(str, saved.image_shape)),
         classes=saved.classes,
