@@ -111,7 +111,7 @@ class GeneratedSource(Source):
         the last batch smaller where it must be, and always the same images, whatever the size of the batches, the
         margin, the backend and the model.
 
-        On the CPU the next batch is made while the last is used; a GPU runs behind the host anyway.
+        On the CPU the next batch is made while the last is used; on a GPU both wait in one queue of kernels.
         """
         made = self._made(size, rng, rooms)
         return prefetch(made) if self.backend.xp is np else made
