@@ -15,7 +15,7 @@ from ramnp.config import Config
 from ramnp.core import Core
 from ramnp.data.source import DataSet, Split
 from ramnp.tutorial import figures
-from ramnp.tutorial.animations import Film, animate_glimpses
+from ramnp.tutorial.animations import Glimpses, animate_glimpses, film
 from ramnp.tutorial.recurrence import animate_unrolled, caption, draw_lstm, draw_time_as_rows, draw_unrolled
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
@@ -199,19 +199,37 @@ def test_a_film_has_a_frame_a_glimpse(rng, channels, dtype):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.parametrize("layout", [None, "none"])
+def test_all_frames_of_a_film_have_the_layout_of_the_first(layout):
+    with plt.rc_context():
+        figures.use_style()
+        figure, axes = plt.subplots(layout=layout)
+        places = []
+
+        def draw(number):
+            axes.clear()
+            axes.set_ylabel("\n" * number)  # which, laid out anew, would take more room
+            places.append(axes.get_position().bounds)
+
+        html = film(figure, draw, range(1, 4), 0.1).data
+    assert len(re.findall(r"frames\[\d+\] =", html)) == 3
+    assert (places[0] == places[1]) == (layout == "none")  # laid out if it is to be
+    assert len(set(places[1:])) == 1
+
+
 def test_a_film_shows_where_the_network_looked(rng):
     """The undimmed pixels of the last frame are those of the finest patches."""
     images = np.full((1, 12, 12, 1), 255, dtype=np.uint8)
     model = ramnp.model.RecurrentAttentionModel(Config(**CONFIG.to_json() | {"patch": 4}), (12, 12, 1), 10, NUMPY)
-    film = Film(model, images, np.array([3]), None, 0)
-    film.draw(2)
-    shown = film.axes[0, 0].images[0].get_array()
-    x, y = np.floor((film.locations[:, 0] + 1) * 6 + 0.5).astype(int).T
+    shown = Glimpses(model, images, np.array([3]), None, 0)
+    shown.draw(2)
+    image = shown.axes[0, 0].images[0].get_array()
+    x, y = np.floor((shown.locations[:, 0] + 1) * 6 + 0.5).astype(int).T
     seen = np.zeros((12, 12), dtype=bool)
     for column, row in zip(x, y, strict=True):
         seen[max(row - 2, 0) : row + 2, max(column - 2, 0) : column + 2] = True
-    np.testing.assert_array_equal(shown == 1, seen)
-    plt.close(film.figure)
+    np.testing.assert_array_equal(image == 1, seen)
+    plt.close(shown.figure)
 
 
 @pytest.mark.parametrize("first_location", ["uniform", "learned"])
@@ -219,21 +237,21 @@ def test_a_film_follows_a_path_that_is_given(rng, first_location):
     images, path = rng.integers(0, 256, (2, 12, 12, 1), dtype=np.uint8), rng.uniform(-1, 1, (3, 2, 2))
     config = Config(**CONFIG.to_json() | {"first_location": first_location})
     model = ramnp.model.RecurrentAttentionModel(config, (12, 12, 1), 10, NUMPY)
-    film = Film(model, images, np.array([3, 4]), None, 0, path)
-    np.testing.assert_array_equal(film.locations, path.astype(np.float32))
-    plt.close(film.figure)
+    shown = Glimpses(model, images, np.array([3, 4]), None, 0, path)
+    np.testing.assert_array_equal(shown.locations, path.astype(np.float32))
+    plt.close(shown.figure)
 
 
 @pytest.mark.parametrize("names", [None, ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", *"abc")])
 def test_names_in_a_film_do_not_overlap(rng, names):
     images = rng.integers(0, 256, (4, 12, 12, 1), dtype=np.uint8)
     model = ramnp.model.RecurrentAttentionModel(CONFIG, (12, 12, 1), 10, NUMPY)
-    film = Film(model, images, np.arange(4), names, 0)
-    film.draw(0)
-    boxes = [label.get_window_extent() for label in film.axes[2, 0].get_xticklabels()]
+    shown = Glimpses(model, images, np.arange(4), names, 0)
+    shown.draw(0)
+    boxes = [label.get_window_extent() for label in shown.axes[2, 0].get_xticklabels()]
     assert not any(left.overlaps(right) for left, right in itertools.pairwise(boxes))
     assert min(box.y0 for box in boxes) >= 0
-    plt.close(film.figure)
+    plt.close(shown.figure)
 
 
 def test_drawings_are_returned_closed():

@@ -1,14 +1,12 @@
 """Films of a network at work, which play in the notebook itself."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
 from matplotlib import colormaps
-from matplotlib.animation import HTMLWriter
+from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -18,6 +16,21 @@ from ramnp.layers import log_softmax
 from ramnp.model import RecurrentAttentionModel
 from ramnp.sensor import corner, ruler
 from ramnp.tutorial.figures import BLUE, GREEN, INK, ORANGE
+
+
+def film(figure: Figure, draw: Callable[[int], None], frames: Sequence[int], seconds: float) -> HTML:
+    """A film that loops: `draw(number)` makes the figure show a frame, which stays for so many seconds.
+
+    The first frame is laid out, and the others not anew: that would take most of the time, and pictures would jump.
+    Closes the figure.
+    """
+    draw(frames[0])
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    with plt.rc_context({"figure.constrained_layout.use": False}):
+        html = FuncAnimation(figure, draw, frames=frames, interval=1000 * seconds).to_jshtml(default_mode="loop")
+    plt.close(figure)
+    return HTML(html)
 
 
 def animate_glimpses(
@@ -41,18 +54,11 @@ def animate_glimpses(
         seconds: that a frame stays.
         locations: (T, n, 2) to look at, whatever the policy would choose.
     """
-    writer = HTMLWriter(fps=1 / seconds, embed_frames=True, default_mode="loop")
-    with TemporaryDirectory() as folder:
-        film, path = Film(model, images, labels, names, seed, locations), Path(folder) / "film.html"
-        with writer.saving(film.figure, path, dpi=80):
-            for t in range(model.config.glimpses):
-                film.draw(t)
-                writer.grab_frame()
-        plt.close(film.figure)
-        return HTML(path.read_text())
+    shown = Glimpses(model, images, labels, names, seed, locations)
+    return film(shown.figure, shown.draw, range(model.config.glimpses), seconds)
 
 
-class Film:
+class Glimpses:
     """The frames of `animate_glimpses`; `draw(t)` makes `figure` show glimpse t, counted from 0."""
 
     figure: Figure
@@ -81,7 +87,7 @@ class Film:
         bottom = 0.17 if self.crowded else 0.06
         self.figure, self.axes = plt.subplots(
             3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
-            layout="none",  # to lay out every frame anew would take most of the time
+            layout="none", dpi=80,
             gridspec_kw={"left": 0.06, "right": 0.99, "bottom": bottom, "top": 0.88, "hspace": 0.3},
         )  # fmt: skip
 

@@ -1,13 +1,12 @@
 """Drawings of recurrent networks: unrolled in time, the way back through it, time as rows, and an LSTM's cell."""
 
-import matplotlib.pyplot as plt
 from IPython.display import HTML
 from matplotlib import colormaps
-from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
+from ramnp.tutorial.animations import film
 from ramnp.tutorial.figures import BACKWARD, BLUE, FORWARD, GREEN, INK, PAPER, arrow, blank, node, stop
 
 PALE = "#CCCCCC"  # of what is still to come
@@ -39,10 +38,7 @@ def animate_unrolled(steps: int = 4, seconds: float = 1.5) -> HTML:
         axes.text(width / 2, TOP + 0.85, text, ha="center", va="center", fontsize=12, color=color)
         axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
 
-    animation = FuncAnimation(figure, draw, frames=2 * steps, interval=1000 * seconds)
-    html = animation.to_jshtml(default_mode="loop")
-    plt.close(figure)
-    return HTML(html)
+    return film(figure, draw, range(2 * steps), seconds)
 
 
 def caption(frame: int, steps: int) -> tuple[str, str]:

@@ -240,7 +240,7 @@ _ = axes.set(xlabel=f"error (% of {len(images):,} test digits)", title="who choo
 #
 # A computer's time goes into multiplications. A layer that makes n_out numbers of n_in has a weight for each pair, and
 # multiplies once with each: n_in n_out multiplications. These are the layers of the network, with the sizes of
-# the paper:
+# the paper (the networks that you load here have one more, of 128, before "where next"):
 #
 # | | makes | of | when |
 # |---|---|---|---|

@@ -30,8 +30,10 @@ figures.use_style()
 # | letter | meaning | letter | meaning |
 # |---|---|---|---|
 # | B | images in a batch | D | values in one glimpse |
+# | R | rows: rollouts that are computed together | G | numbers that the glimpse network makes of it |
 # | H, W, C | height, width and channels of an image | N | units of the network's state |
 # | T | glimpses | A | classes |
+# | K | scales of a glimpse | | |
 #
 # **The first axis is rows.** A row is one image, one glimpse or one state, whatever is being computed. Layers treat
 # all rows alike and never mix them, so a layer that is right for one row is right for a thousand.
@@ -390,7 +392,7 @@ print("largest absolute difference:", np.abs(a - n).max())
 #
 # $$\frac{|a - n|}{\max(|a|, |n|, \text{floor})} ,$$
 #
-# where the floor keeps 0/0 away. It is $10^{-8}$ or less for right code, and mostly 0.01 to 2 for wrong code.
+# where the floor keeps 0/0 away. It is $10^{-7}$ or less for right code, and mostly 0.01 to 2 for wrong code.
 # There is little in between; `ramnp` draws the line at $10^{-6}$, and at $10^{-5}$ for yours.
 
 # %%

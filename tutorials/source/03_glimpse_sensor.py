@@ -13,8 +13,6 @@ from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML
-from matplotlib.animation import FuncAnimation
 from matplotlib.patches import Rectangle
 
 from ramnp import data, sensor
@@ -23,7 +21,7 @@ from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
 from ramnp.sensor import Canvas, pad, ruler
 from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
+from ramnp.tutorial.animations import animate_glimpses, film
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
 
@@ -525,9 +523,7 @@ def draw(number):
         axes.set(xlim=(0, 100), ylim=(100, 0), xticks=[], yticks=[])
 
 
-film = FuncAnimation(figure, draw, frames=len(path), interval=400).to_jshtml(default_mode="loop")
-plt.close(figure)
-HTML(film)
+film(figure, draw, range(len(path)), 0.4)
 
 # %% [markdown]
 # (Blue: the glimpse says nothing about it.) At most places you could not read the digit, but could say where to look

@@ -14,8 +14,6 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML
-from matplotlib.animation import FuncAnimation
 from matplotlib.patches import Rectangle
 
 from ramnp import data
@@ -23,6 +21,7 @@ from ramnp.config import Config
 from ramnp.gradcheck import check, check_answer, check_output, numerical_gradient
 from ramnp.layers import Linear
 from ramnp.tutorial import SHORT, figures
+from ramnp.tutorial.animations import film
 from ramnp.tutorial.training import train_briefly
 from ramnp.tutorial.using import using
 
@@ -369,7 +368,7 @@ _ = right.legend()
 #
 # $$\mu_t = \tanh(h_t W_\mu + b_\mu) , \qquad l_{t+1} \sim \mathcal{N}(\mu_t, \text{std}^2 I) .$$
 #
-# The tanh, the *squash*, keeps the mean in the image. (`ramnp` can put a hidden layer in front.)
+# The tanh, the *squash*, keeps the mean in the image. (`ramnp` puts a hidden layer in front, unless told `policy_hidden=0`.)
 #
 # ### Exercise 6.5: the policy network
 #
@@ -508,7 +507,7 @@ _ = left.legend(loc="lower right")
 # %%
 def animate_learning(path, looks=12):
     """A film of the four means, and some looks from each."""
-    figure, axes = plt.subplots(figsize=(4, 4.2), dpi=80, layout="none")
+    figure, axes = plt.subplots(figsize=(4, 4.2), dpi=80)
     rng, colors = np.random.default_rng(0), (figures.BLUE, figures.ORANGE, figures.PURPLE, figures.SKY)
 
     def draw(step):
@@ -524,9 +523,7 @@ def animate_learning(path, looks=12):
         axes.set(xlim=(-1, 1), ylim=(1, -1), aspect="equal", title=f"step {step}", xlabel="$l_x$", ylabel="$l_y$")
 
     frames = np.unique(np.linspace(0, np.sqrt(len(path) - 1), 6 if SHORT else 25).astype(int) ** 2)
-    html = FuncAnimation(figure, draw, frames=frames, interval=300).to_jshtml(default_mode="loop")
-    plt.close(figure)
-    return HTML(html)
+    return film(figure, draw, frames, 0.3)
 
 
 animate_learning(runs["baseline"][0])
@@ -568,8 +565,8 @@ right.set(xlabel="step", ylabel="training error (%)", title="the error: says it 
 _ = right.legend()
 
 # %% [markdown]
-# One curve lies on the other again. And as promised, the surrogate says nothing: the network learns, and it wanders
-# near zero. Never judge a training by it.
+# One curve lies on the other again. And as promised, the surrogate says nothing: it stays a little below zero, and if
+# anything rises, while the network gets better. Never judge a training by it.
 #
 # `python -m ramnp.gradcheck.estimator` repeats section 3 for the code of `ramnp` itself, with 400,000 looks and a
 # reward that is integrated by quadrature; `docs/gradcheck.md` has what it found.

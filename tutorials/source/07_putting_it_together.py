@@ -417,7 +417,7 @@ for name in learned:
 norms.set(ylabel="norm, after clipping", ylim=(0.005, 10), title="gradients by part", xlabel="step")
 where.plot(learned["step"], learned["|mu|"], label=r"mean of $|\mu|$")
 where.plot(learned["step"], learned["spread of mu"], ls="--", label="spread between images")
-where.set(ylabel="unit: half the image", ylim=(0, 1), title="where the policy points", xlabel="step")
+where.set(ylabel="unit: half the image", ylim=(0, 0.5), title="where the policy points", xlabel="step")
 for axes in (error, terms, where):
     axes.legend(fontsize=8)
 _ = norms.legend(fontsize=8, ncols=3, loc="lower left")
@@ -427,14 +427,14 @@ _ = norms.legend(fontsize=8, ncols=3, loc="lower left")
 #
 # - **The error** is what counts. The learned policy is far below random locations after as many steps: choosing where
 #   to look is worth something, even after this little training.
-# - **The cross-entropy** starts above log 10: the state of a new network is large, so it is sure, and wrong. That is
-#   soon over. **The baseline's loss** rises first, and that is no mistake:
+# - **The cross-entropy** is above log 10 for the first few steps only, which the means over 20 steps hide: the state of
+#   a new network is large, so it is sure, and wrong. **The baseline's loss** rises first, and that is no mistake:
 #   who is always wrong is easily predicted. A reward of 0 or 1 is hardest to predict where it is a coin toss: 1/4.
 #   **The policy's** says nothing.
 # - **The gradients** should be neither zero nor growing. That of the policy is small here because its weight is.
-# - **The policy** starts near the centre, goes far out, and comes back part of the way. The *spread between images* is
-#   the interesting one, and keeps growing: while it is zero, the policy looks at the same places in all images,
-#   whatever it sees.
+# - **The policy** stays in the middle half of the image, where the digits are. The *spread between images* is the
+#   interesting one, and keeps growing: while it is zero, the policy looks at the same places in all images, whatever it
+#   sees.
 #
 # Press play.
 

@@ -203,8 +203,8 @@ _ = axes.legend(ncols=2, fontsize=8, loc="upper left")
 
 # %% [markdown]
 # A push by the width of a stroke or two, and what was learned in the middle is worth nothing. The third network has to
-# learn each position by itself: the same steps get it less far. The fourth line is flat as far as its windows find the
-# digit. *This is no race:* three of the networks learned for seconds, one through all its epochs. For a race, all must
+# learn each position by itself: the same steps get it less far. The fourth line is flat: its windows find the digit
+# wherever it is. *This is no race:* three of the networks learned for seconds, one through all its epochs. For a race, all must
 # be trained to the end. These are the figures that the paper published (test errors in %; it has two versions, with
 # different figures):
 

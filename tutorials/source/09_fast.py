@@ -271,7 +271,7 @@ for name, count in millions.items():
 print(f"{'all':<15} {sum(millions.values()):8.1f} million operations a step")
 
 # %% [markdown]
-# Three maps of 256 by 256 are nearly all of it. And how fast can this machine multiply? It depends on how many rows it
+# Three maps of 256 by 256 are nearly nine tenths of it. And how fast can this machine multiply? It depends on how many rows it
 # gets at once:
 
 # %%
@@ -633,7 +633,8 @@ for way, (workers, inside) in ways.items():
         per_step[way] = seconds(step, wait, 3 if SHORT else 25)
 
 _, axes = plt.subplots(figsize=(6.5, 0.8 + 0.5 * len(ways)))
-axes.barh(list(per_step)[::-1], [1000 * each for each in per_step.values()][::-1], color=figures.BLUE)
+bars = axes.barh(list(per_step)[::-1], [1000 * each for each in per_step.values()][::-1], color=figures.BLUE)
+axes.bar_label(bars, fmt="%.0f", padding=3)
 axes.grid(axis="y")
 _ = axes.set(xlabel="time of a training step (ms)", title="several cores")
 

@@ -578,7 +578,7 @@ check_answer(
 
 # %% [markdown]
 # Save, load, train. Four glimpses of 8 by 8 pixels, with two coarser scales around them, 16 and 32 pixels wide. The first one
-# is at the centre: from there the widest patch sees nearly all of the picture, coarsely, and can tell where to look next.
+# is at the centre: from there the widest patch sees most of the picture, coarsely, and can tell where to look next.
 # (The folder here is a temporary one. Save `shapes.npz` in one of yours, and this trains for longer: `python -m ramnp.train
 # --dataset arrays --data-path shapes.npz --validation 400 --glimpses 4 --patch 8 --scales 3 --first-location centre
 # --batch-size 64`.)
