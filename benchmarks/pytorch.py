@@ -331,7 +331,8 @@ class Training:
         model = Ram(config, task.image_shape[2], CLASSES, ours.margin, sensor)
         model.load(ours.parameters)
         self.model = model.to(self.device)
-        self.forward = torch.compile(self.model) if kind == "compiled" else self.model
+        mode = "reduce-overhead" if self.device.type == "cuda" else None  # a CUDA graph
+        self.forward = torch.compile(self.model, mode=mode) if kind == "compiled" else self.model
         kinds = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=config.momentum)}
         groups = [
             {"params": list(part.parameters()), "lr": LR * (config.policy_lr if name == "policy" else 1)}

@@ -74,8 +74,11 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
     records = read_records(paths)
     command = " ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)])
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
-    measured = {name: each for found in records for name, each in found["sections"].items()}
-    parts.append(f"## Targets\n\n{targets.text(measured)}\n")
+    on_cpu = {
+        name: each for found in records if found["backend"] == "numpy" for name, each in found["sections"].items()
+    }
+    if on_cpu:
+        parts.append(f"## Targets\n\n{targets.text(on_cpu)}\n")
     for found in records:
         drawn = write_plots(found, document.parent / document.stem)
         for name, title, text in texts(found):

@@ -16,7 +16,7 @@ from benchmarks.contestants import Ramnp, Task
 from benchmarks.floor import Floor, products_of_a_step, recording
 from benchmarks.record import origin, record
 from benchmarks.report import SECTIONS, write_document
-from benchmarks.section import table
+from benchmarks.section import Options, table
 from benchmarks.time_to_accuracy import main as time_to_accuracy
 from benchmarks.timing import Plan, Times, Unavailable, measure
 from ramnp.config import Config
@@ -122,6 +122,16 @@ def test_targets_are_met_or_missed():
         ("1.60", "met"), ("1.10", "**missed**"), ("1.25", "met"), ("1.50", "met"), ("inf", "**missed**")
     ]  # fmt: skip
     assert limit.endswith("as fast as PyTorch: 2.00 (eager), 1.38 (compiled).")
+
+
+def test_a_gpu_gets_larger_batches_and_no_targets_of_cores(quick, tmp_path):
+    found, _ = quick
+    options = Options("cupy", False, Plan(2, 0.01), lambda line: None)
+    assert {row["batch"] for row, _ in step.tasks(options) if row["preset"] == "mnist-6"} == {256, 1024, 4096, 16384}
+    for backend, shown in (("numpy", True), ("cupy", False)):
+        (tmp_path / "record.json").write_text(json.dumps(found | {"backend": backend}))
+        write_document([tmp_path / "record.json"], tmp_path / "document.md")
+        assert ("## Targets" in (tmp_path / "document.md").read_text()) == shown
 
 
 def test_the_comparison_says_how_many_times_as_fast():
