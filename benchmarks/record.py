@@ -3,11 +3,10 @@
 import platform
 from datetime import date
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from ramnp.backend import get_backend
-from ramnp.provenance import count_cores
+from ramnp.provenance import count_cores, processor
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
 
@@ -35,16 +34,6 @@ def packages() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def processor() -> str:
-    """The model of the processor, as far as the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def origin(found: dict[str, Any]) -> str:

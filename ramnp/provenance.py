@@ -16,7 +16,7 @@ def provenance() -> dict[str, Any]:
     """Versions, machine kind and git revision, for the files of a run."""
     return {
         "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
-        "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores, {processor()}".removesuffix(", "),
         "git_revision": git_revision(),
     }
 
@@ -24,6 +24,16 @@ def provenance() -> dict[str, Any]:
 def count_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The model of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 @functools.cache

@@ -156,3 +156,9 @@ def test_the_revision_is_that_of_the_start(monkeypatch):
         pytest.skip("not in a clone")
     monkeypatch.setattr(provenance.subprocess, "run", None)
     assert provenance.git_revision() == revision
+
+
+@pytest.mark.parametrize(("told", "end"), [("Some Processor", " cores, Some Processor"), ("", " cores")])
+def test_the_machine_is_named_with_its_processor_as_far_as_the_system_tells(monkeypatch, told, end):
+    monkeypatch.setattr(provenance, "processor", lambda: told)
+    assert provenance.provenance()["machine"].endswith(end)
