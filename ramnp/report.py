@@ -125,14 +125,14 @@ def render(
         f"**{len(counted)} of {len(ROWS)} rows have a result, of {number_of_seeds(counted)}; "
         f"{floors} of {len(with_floor)} floors are met, and {goals} of {len(with_goal)} goals\n"
         f"{on_other_data(counted)}; the deterministic error is below paper A in {sum(below)} of {len(below)} rows that "
-        "paper A has.**",
+        "paper A has.**"
+        if counted
+        else f"**None of {len(ROWS)} rows has a result yet.**",
         HOW,
     ]
     for task, names in tasks():
         blocks += [f"## {task[0].upper()}{task[1:]}", *of_task(task, names, counted)]
     blocks += ["## In pictures", *(picture(name, pictures[name]) for name in pictures if pictures[name])]
-    if not counted:
-        blocks.append("There are no results yet.")
     blocks += ["## Is the policy doing anything?", POLICY, *policy_table(counted)]
     for name, path in policies.items():
         blocks.append(f"![{name}: errors by who chooses the locations, how paths differ, and where it looks]"
@@ -156,7 +156,7 @@ def on_other_data(counted: Results) -> str:
 
 def number_of_seeds(counted: Results) -> str:
     """How many seeds the rows have, in words."""
-    counts = sorted(len(of_row) for of_row in counted.values()) or [0]
+    counts = sorted(len(of_row) for of_row in counted.values())
     low, high = counts[0], counts[-1]
     return f"{low} to {high} seeds each" if low < high else f"{high} seed{'s' * (high != 1)} each"
 

@@ -63,10 +63,12 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         result = read_json(path)
     except UsageError as error:
-        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or delete it") from error
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or move it away") from error
     lacks = what_lacks(result)
     if lacks:
-        raise CheckpointError(f"{path} is no result of this version ({lacks}): restore it, or delete it and run again")
+        raise CheckpointError(
+            f"{path} is no result of this version ({lacks}): restore it, or move it away and run again"
+        )
     return result
 
 
@@ -115,9 +117,7 @@ def check_same(
     if limits[0] != limits[1]:
         differing.append(f"its --limit-batches is {limits[0]}, wanted is {limits[1]}")
     if differing:
-        raise CheckpointError(
-            f"{place} does not go with {name}: {'; '.join(differing)}: move it away or delete it to train anew"
-        )
+        raise CheckpointError(f"{place} does not go with {name}: {'; '.join(differing)}: move it away to train anew")
 
 
 def unpublished(checks: dict[str, str]) -> list[str]:

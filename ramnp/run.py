@@ -287,5 +287,5 @@ def begun(folder: Path) -> tuple[Config, int | None]:
         return Config.from_json(described["config"]), described["limit_batches"]
     except (UsageError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or delete {folder}"
+            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or move {folder} away"
         ) from error

@@ -81,7 +81,8 @@ def test_without_results_every_row_is_open_and_shows_what_is_published(report, t
         assert (cells["averaged"], cells["reached"]) == ("", "open")
         if "cifar" not in name and row.tensorflow:
             assert cells["TF"] == f"{row.tensorflow:.2f}"
-    assert "0 of 30 rows" in text
+    assert "None of 30 rows has a result yet." in text
+    assert "published data" not in text
     assert ".png" not in text
     assert not (tmp_path / "docs/results").exists()
 
@@ -246,7 +247,7 @@ def test_a_file_that_lacks_a_field_stops_the_report(write, tmp_path, field):
     values = json.loads(path.read_text())
     del values[field]
     path.write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match=f"it lacks {field}.*delete it"):
+    with pytest.raises(CheckpointError, match=f"it lacks {field}.*move it away"):
         read_results(tmp_path / "results")
 
 
@@ -260,14 +261,14 @@ def test_a_file_that_lacks_a_field_stops_the_report(write, tmp_path, field):
 def test_a_file_with_other_values_stops_the_report(write, tmp_path, changes):
     path = write("mnist-6")
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    with pytest.raises(CheckpointError, match="delete it"):
+    with pytest.raises(CheckpointError, match="move it away"):
         read_results(tmp_path / "results")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"preset": "mnist-6"}'])
 def test_a_damaged_file_stops_the_report(write, tmp_path, content):
     write("mnist-6").write_text(content)
-    with pytest.raises(CheckpointError, match="delete it"):
+    with pytest.raises(CheckpointError, match="move it away"):
         read_results(tmp_path / "results")
 
 
