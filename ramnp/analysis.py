@@ -249,7 +249,7 @@ def describe(analysis: dict[str, Any]) -> str:
         paths = analysis["paths"]
         lines.append(("standard deviation of the location in pixels", ()))
         for name, text in (
-            ("from_centre", "over images, all from the centre"),
+            ("from_centre", "over images, all from one start"),
             ("between_images", "between images, each start alone"),
             ("between_starts", "between starts"),
         ):

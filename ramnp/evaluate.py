@@ -32,7 +32,7 @@ from ramnp.backend import Backend, get_backend
 from ramnp.checkpoint import Checkpoint
 from ramnp.classifier import Classifier
 from ramnp.cli import Parser, count, run
-from ramnp.data.source import GeneratedSource, Source
+from ramnp.data.source import SPLITS, GeneratedSource, Source
 from ramnp.errors import CheckpointError, DataError, UsageError
 from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
@@ -81,9 +81,7 @@ def evaluate_redrawn(
         UsageError: its images are not generated.
     """
     if not isinstance(source, GeneratedSource):
-        raise UsageError(
-            "--redrawn: only images that are composed, translated and cluttered MNIST's, can be drawn anew"
-        )
+        raise UsageError("only images that are composed, translated and cluttered MNIST's, can be drawn anew")
     others = (source.redrawn(number) for number in range(1, drawings + 1))
     return [evaluate(model, other, rollouts, limit_batches) for other in others]
 
@@ -147,7 +145,7 @@ def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, 
 
     Raises:
         CheckpointError: it is missing or damaged.
-        DataError: its data are, or are no longer what it was trained on.
+        DataError: its data are, or have no longer the image shape and the classes that it was trained on.
         UsageError: the split is empty.
     """
     path = find_weights(path)
@@ -168,7 +166,7 @@ def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, 
 def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.evaluate", description=__doc__.split("\n\n", 1)[1])
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="test", help="(test)")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="(test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figure (10)")
     parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
     parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")

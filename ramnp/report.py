@@ -23,6 +23,7 @@ from ramnp.results import (
     check_same,
     describe_data,
     judge,
+    machines,
     over_drawings,
     read_result,
     result_path,
@@ -115,17 +116,19 @@ def render(
     verdicts = {name: judge(ROWS[name], median_error(of_row)) for name, of_row in counted.items()}
     with_floor = [name for name, row in ROWS.items() if row.floor is not None or row.control]
     with_goal = [name for name, row in ROWS.items() if row.goal is not None]
-    floors = sum(verdicts[name].floor for name in with_floor if name in verdicts)
-    goals = sum(verdicts[name].goal for name in with_goal if name in verdicts)
+    floors = [name for name in with_floor if name in verdicts and verdicts[name].floor]
+    goals = [name for name in with_goal if name in verdicts and verdicts[name].goal]
     blocks = [
         "# Results",
         "Written by `python -m ramnp.reproduce --report` from the files in `results/`; do not edit.\n"
-        "`python -m ramnp.reproduce ROW --seeds 0,1,2 --workers N` trains a row, with N workers as below:\n"
-        "other numbers of them draw other random numbers.",
+        "`python -m ramnp.reproduce ROW --seeds 0,1,2 --workers N` trains a row, with N workers as below.\n"
+        "Other numbers of them, and of threads in matrix products, round differently: the figures differ as with\n"
+        "another seed.",
         f"**{len(counted)} of {len(ROWS)} rows have a result, of {number_of_seeds(counted)}; "
-        f"{floors} of {len(with_floor)} floors are met, and {goals} of {len(with_goal)} goals\n"
-        f"{on_other_data(counted)}; the deterministic error is below paper A in {sum(below)} of {len(below)} rows that "
-        "paper A has.**"
+        f"{len(floors)} of {len(with_floor)} floors are met, and {len(goals)} of {len(with_goal)} goals"
+        f"{on_other_data(floors, goals, counted)};\n"
+        f"the deterministic error is below paper A in {sum(below)} of the {len(below)} of them that paper A has, too"
+        f"{of_changed_code(counted)}.**"
         if counted
         else f"**None of {len(ROWS)} rows has a result yet.**",
         HOW,
@@ -144,14 +147,19 @@ def render(
     return "\n\n".join(blocks) + "\n"
 
 
-def on_other_data(counted: Results) -> str:
-    """How many of the rows with a floor were measured on other data than the published files, in brackets."""
+def on_other_data(floors: list[str], goals: list[str], counted: Results) -> str:
+    """How many of these rows were measured on other files than the published ones, as far as is known, in brackets."""
     others = [
-        name
-        for name, of_row in counted.items()
-        if ROWS[name].floor is not None and any(unpublished(result["data"]) for result in of_row)
+        sum(any(unpublished(result["data"]) for result in counted[name]) for name in names) for names in (floors, goals)
     ]
-    return f"({len(others)} of each on a stand-in for the published data)" if others else "(all on the published data)"
+    said = "of these {} and {} on data that are not known to be the published ones".format(*others)
+    return f" ({said})" if any(others) else ""
+
+
+def of_changed_code(counted: Results) -> str:
+    """How many results no revision stands for, in words; nothing where there are none."""
+    changed = [result for of_row in counted.values() for result in of_row if "-dirty" in "".join(revisions(result))]
+    return f"; the code of {len(changed)} results was changed since its revision" if changed else ""
 
 
 def number_of_seeds(counted: Results) -> str:
@@ -178,11 +186,12 @@ last answer; with `gain` each location is rewarded for what its glimpse adds to 
 *Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014),
 [arXiv:1406.6247](https://arxiv.org/abs/1406.6247) and the proceedings of NIPS 2014; *TF* the TensorFlow implementation
 that this package set out to match, with a hybrid loss and Monte Carlo sampling
-([dHonerkamp/Recurrent-Attention-Model](https://github.com/dHonerkamp/Recurrent-Attention-Model)); *best* the lowest
-figure known of these and of any reimplementation (where it is none of these, for translated and cluttered digits,
-[slundqui/tfRAM](https://github.com/slundqui/tfRAM); for `mnist-2` one whose name was not kept). The floor of a row
-is one of these figures, or, of `mnist-6`, lies between two. *Time* is that of a machine which others use as well, and
-tells what to expect at most; of several *revisions* the last one evaluated, after those that trained."""
+([dHonerkamp/Recurrent-Attention-Model](https://github.com/dHonerkamp/Recurrent-Attention-Model)); *best*, where one was
+looked for, the lowest figure known of these and of any reimplementation (where it is none of these, for translated and
+cluttered digits, [slundqui/tfRAM](https://github.com/slundqui/tfRAM); for `mnist-2` one whose name was not kept). The
+floor of a row is one of these figures, or, of `mnist-6`, lies between two. *Time* is that of a machine which others use
+as well, and tells what to expect at most. Of several *revisions* of a seed the last one evaluated, after those that
+trained; "?" are those that were not kept, if any."""
 
 POLICY = """\
 A network may answer well although its policy looks anywhere, or takes the same path on every image. The errors are
@@ -269,28 +278,35 @@ def spread(errors: list[float], shown: Callable[[float], str], reverse: bool = F
 def reached(name: str, results: list[dict[str, Any]]) -> str:
     """Floor and goal, and whether the deterministic figure is below the paper's, in a few words."""
     row, verdict = ROWS[name], judge(ROWS[name], median_error(results))
-    if verdict.floor is None:
-        return "-"
     if row.control:
         if verdict.floor:
             return "in its range"
         one = judge(row, middle(results, "stochastic")).floor
         return f"**out of its range**, one rollout {'in it' if one else 'too'}"
-    words = ["floor met" if verdict.floor else "**floor missed**", "goal met" if verdict.goal else "goal missed"]
+    words = []
+    if verdict.floor is not None:
+        words.append("floor met" if verdict.floor else "**floor missed**")
+    if verdict.goal is not None:
+        words.append("goal met" if verdict.goal else "goal missed")
     if row.paper_a is not None:
         words.append(f"deterministic {'below' if below_paper_a(name, results) else '**not below**'} paper A")
-    return ", ".join(words)
+    return ", ".join(words) or "-"
 
 
 def effort(name: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
     """What a row took."""
     hours = spread([result["seconds"] / 3600 for result in results], "{:.2f}".format)
-    machines = dict.fromkeys(
-        f"{result['machine']}, {result['backend']}"
+    where = dict.fromkeys(
+        f"{' then '.join(machines(result))}, {result['backend']}"
         + (f", {result['device']}" if result["device"] else f", workers: {result['config']['workers']}")
         for result in results
     )
-    shown = dict.fromkeys(short(revision) for result in results for revision in revisions(result))
+    shown = {
+        result["seed"]: ", ".join(map(short, ["?"] * ("earlier_revisions" not in result) + revisions(result)))
+        for result in results
+    }
+    if len(set(shown.values())) > 1:
+        shown = {seed: f"{seed}: {text}" for seed, text in shown.items()}
     return (
         f"`{name}`",
         ", ".join(str(result["seed"]) for result in results),
@@ -299,8 +315,8 @@ def effort(name: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
         str(results[0]["epochs"]),
         f"{results[0]['training_images']:,}",
         f"{hours} h",
-        "; ".join(machines),
-        ", ".join(shown),
+        "; ".join(where),
+        "; ".join(dict.fromkeys(shown.values())),
     )
 
 

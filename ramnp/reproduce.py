@@ -86,6 +86,10 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
         training.start()
     else:
         training.resume()
+        if len(training.metrics) != training.epoch:  # the result is to hold the errors of every epoch
+            raise CheckpointError(
+                f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} away to train anew"
+            )
         print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
     # One thread a product where processes share the batch already: with more, they would wait for each other.
     with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
@@ -154,10 +158,9 @@ def state(name: str, seed: int, out: Path) -> str:
             result = read_result(path)
             check_same(path, result["config"], name, seed, (result["limit_batches"], None))
             return number(result["test_error"]["averaged"])
-        begun = begun_with(folder, name, seed, None)
+        return "unfinished" if begun_with(folder, name, seed, None) else "open"
     except CheckpointError:
         return "of another configuration, or damaged"
-    return "unfinished" if begun else "open"
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -22,7 +22,7 @@ from ramnp.checkpoint import write_atomically
 from ramnp.cli import read_json
 from ramnp.config import Config
 from ramnp.errors import CheckpointError, UsageError, first_line
-from ramnp.presets import PRESETS, ROWS, Row, number
+from ramnp.presets import PRESETS, Row, number
 
 MADE_ANYWHERE = ("seed", "workers")  # fields in which runs of the same preset may differ
 NEEDED = (
@@ -77,8 +77,8 @@ def what_lacks(result: dict[str, Any]) -> str | None:
     missing = [name for name in NEEDED if name not in result]
     if missing:
         return f"it lacks {missing[0]}"
-    if not isinstance(result["preset"], str) or result["preset"] not in ROWS:
-        return f"there is no row {result['preset']!r}"
+    if not isinstance(result["preset"], str):
+        return "its preset is no name"
     errors = result["test_error"]
     if not isinstance(errors, dict) or not all(isinstance(errors.get(figure), int | float) for figure in FIGURES):
         return "its test_error is not three figures"
@@ -87,6 +87,8 @@ def what_lacks(result: dict[str, Any]) -> str | None:
 
 def differences(values: dict[str, Any], name: str) -> list[str]:
     """What the configuration `values` has that the preset `name` now has not, apart from seed and workers."""
+    if name not in PRESETS:
+        return ["there is no such row"]
     try:
         theirs = Config.from_json(values).to_json()
     except (UsageError, TypeError) as error:
@@ -138,6 +140,11 @@ def revisions(result: dict[str, Any]) -> list[str]:
     return [each or "unknown" for each in (*result.get("earlier_revisions", ()), result["git_revision"])]
 
 
+def machines(result: dict[str, Any]) -> list[str]:
+    """The machines that trained a run, in their order; the last one evaluated it."""
+    return [each or "unknown" for each in (*result.get("earlier_machines", ()), result["machine"])]
+
+
 class Verdict(NamedTuple):
     """Whether the averaged figure reaches the floor and the goal of its row; None where the row has none."""
 
@@ -167,5 +174,7 @@ def describe_verdict(row: Row, error: float) -> str:
         return "has neither floor nor goal to reach"
     if not verdict.floor:
         return f"MISSES its floor of {number(row.floor)} %"
+    if verdict.goal is None:
+        return "reaches its floor, and has no goal"
     goal = "reaches its goal, below" if verdict.goal else "reaches its floor, but not its goal, below"
     return f"{goal} {number(row.goal)} %"

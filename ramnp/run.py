@@ -65,7 +65,7 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
         self.metrics: list[dict[str, Any]] = []
-        self.earlier_revisions: list[str | None] = []  # of the code, where others began the run
+        self.earlier: dict[str, list[str | None]] = {"earlier_revisions": [], "earlier_machines": []}
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar, unless quiet."""
@@ -107,10 +107,10 @@ class Run:
         # Lines of an epoch that did not reach its checkpoint are written again.
         self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
         self.write_metrics()
-        begun = read_json(self.folder / "config.json")
-        revisions = [*begun.get("earlier_revisions", []), begun.get("git_revision")]
-        now = provenance()["git_revision"]
-        self.earlier_revisions = [each for each in dict.fromkeys(revisions) if each != now]
+        begun, now = read_json(self.folder / "config.json"), provenance()
+        for earlier, last in (("earlier_revisions", "git_revision"), ("earlier_machines", "machine")):
+            known = dict.fromkeys([*begun.get(earlier, []), begun.get(last)])
+            self.earlier[earlier] = [each for each in known if each != now[last]]
         self.write_config()
 
     def write_config(self) -> None:
@@ -120,8 +120,8 @@ class Run:
         write_json(self.folder / "config.json", description | self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, machine kind and git revision, and the revisions of those that trained the epochs before."""
-        return provenance() | {"earlier_revisions": self.earlier_revisions}
+        """Versions, machine kind and git revision, and the revisions and machines that trained the epochs before."""
+        return provenance() | self.earlier
 
     def save(self) -> None:
         """Write checkpoint.npz."""

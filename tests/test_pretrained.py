@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from ramnp.backend import NUMPY
 from ramnp.errors import CheckpointError, RamnpError
 from ramnp.pretrained import ship as shipping
 from ramnp.pretrained.ship import ship
+from ramnp.results import FIGURES, read_result, result_path
 
+RESULTS = Path(__file__).resolve().parent.parent / "results"
 fast, command = test_reproduce.fast, test_reproduce.command
 
 
@@ -112,7 +115,7 @@ def test_the_card_says_how_far_figures_hold(shipped):
     card = (folder / "mnist-2.md").read_text()
     errors = json.loads(result.read_text())["test_error"]
     assert "drawings" not in card  # digits as they are
-    assert ", on a stand-in for the published data." in card  # files made for the test
+    assert ", on data that are not known to be the published ones." in card  # files made for the test
     assert f"{(errors['averaged'] * (100 - errors['averaged']) / 4) ** 0.5:.2f}.\n" in card
     drawings = [dict.fromkeys(errors, error) for error in (1.0, 1.5, 2.3)]
     said = shipping.describe_redrawn({"redrawn": drawings, "config": {"dtype": "float32"}})
@@ -219,6 +222,18 @@ def test_what_the_package_holds_is_whole():
         assert np.isfinite(model.parameters.values).all()
         assert (pretrained.FOLDER / f"{name}.md").exists()
     assert sum((pretrained.FOLDER / f"{name}.npz").stat().st_size for name in names) <= 1.05 * shipping.LIMIT
+
+
+@pytest.mark.parametrize("name", pretrained.pretrained_names())
+def test_a_card_says_what_its_result_says(name):
+    saved = checkpoint.load(pretrained.find_pretrained(name))
+    result = read_result(result_path(RESULTS, name, saved.config.seed))
+    text = (pretrained.FOLDER / f"{name}.md").read_text()
+    precision = str(saved.parameters["action.W"].dtype)
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {precision}, as here"))
+    rounded = dict(zip(FIGURES, map(float, line.split("|")[2:5]), strict=True))
+    assert text == shipping.card(result, saved, precision, rounded, images=10_000)
+    assert all(abs(rounded[figure] - result["test_error"][figure]) <= shipping.TOLERANCE + 1e-9 for figure in FIGURES)
 
 
 def test_a_damaged_file_is_said(shipped):

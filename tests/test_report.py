@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from test_analysis import source_of, trained_model
@@ -15,6 +16,7 @@ from ramnp.presets import PRESETS, ROWS
 from ramnp.report import read_results, write_report
 from ramnp.results import FIGURES, NEEDED, result_path, write_result
 
+ROOT = Path(__file__).resolve().parent.parent
 WHOLE = {"digits.gz": "content as published (SHA-256)"}
 
 
@@ -97,17 +99,21 @@ def test_a_row_stands_beside_what_is_published(report, write):
     }  # fmt: skip
     for part in ("123,456", "7,654,321", "1.50 h", "2 cores, numpy, workers: 1", "0123456789 ", "as published"):
         assert part in text
-    assert "1 of 30 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals\n(all on" in text
-    assert "below paper A in 1 of 1 rows" in text
+    assert "1 of 30 rows have a result, of 1 seed each; 1 of 16 floors are met, and 1 of 15 goals;\n" in text
+    assert "below paper A in 1 of the 1 of them that paper A has, too.**" in text
 
 
 def test_the_first_lines_hide_nothing(report, write):
     write("mnist-6", averaged=0.54)
     write("mnist-6-paper", averaged=1.37)  # has no floor and no goal, and is above paper A
     write("cifar10-4", averaged=30.0, data={"test_batch.bin": "whole; another order"})
+    write("cifar10-6", averaged=36.0, data={"test_batch.bin": "whole; another order"})  # reaches its floor alone
+    write("mnist-4", git_revision="a" * 40 + "-dirty")
     text = report()
-    assert "2 of 16 floors are met, and 2 of 15 goals\n(1 of each on a stand-in for the published data)" in text
-    assert "below paper A in 1 of 2 rows that paper A has." in text
+    other = "(of these 2 and 1 on data that are not known to be the published ones)"
+    assert f"4 of 16 floors are met, and 2 of 15 goals {other};" in text
+    assert "below paper A in 2 of the 3 of them that paper A has, too; the code of 1 results was changed" in text
+    assert line_of(text, "mnist-6-paper")["reached"] == "deterministic **not below** paper A"
 
 
 def test_of_several_seeds_the_median_and_the_spread_are_shown_and_judged(report, write):
@@ -149,6 +155,8 @@ def test_a_median_of_two_seeds_is_judged_as_it_is_shown(report, write):
 def test_all_revisions_are_shown_and_whether_the_code_was_changed(report, write):
     write("mnist-6", git_revision="a" * 40 + "-dirty", earlier_revisions=["b" * 40, None])
     assert f"| {'b' * 10}, unknown, {'a' * 10}-dirty |" in report()
+    write("mnist-6", 1, git_revision="c" * 40, earlier_revisions=[])
+    assert f"| 0: {'b' * 10}, unknown, {'a' * 10}-dirty; 1: {'c' * 10} |" in report()
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,7 @@ def test_a_file_that_lacks_a_field_stops_the_report(write, tmp_path, field):
 @pytest.mark.parametrize(
     "changes",
     [
-        *({"preset": value} for value in (None, 6, ["mnist-6"], "mnist-7")),
+        *({"preset": value} for value in (None, 6, ["mnist-6"])),
         *({"test_error": value} for value in (None, 1.0, {}, {"averaged": 1.0}, dict.fromkeys(FIGURES, "1"))),
     ],
 )
@@ -270,6 +278,14 @@ def test_a_damaged_file_stops_the_report(write, tmp_path, content):
     write("mnist-6").write_text(content)
     with pytest.raises(CheckpointError, match="move it away"):
         read_results(tmp_path / "results")
+
+
+def test_the_one_in_the_repository_is_that_of_the_results_beside_it(tmp_path):
+    log = tmp_path / "docs" / reporting.LOG
+    log.parent.mkdir()
+    log.touch()
+    write_report(ROOT / "results", tmp_path / "docs/results.md")
+    assert (ROOT / "docs/results.md").read_text() == (tmp_path / "docs/results.md").read_text()
 
 
 def test_the_command_writes_it(write, tmp_path, monkeypatch, capsys):

@@ -160,7 +160,7 @@ def test_a_changed_preset_is_never_mixed_with_what_was_made_before(command, tmp_
     code, _, err = command("mnist-2", "cnn-mnist")
     assert code == 3
     assert err.count("\n") == 1
-    for part in ("mnist-2-seed0", "lr is 0.003, in the preset 0.5", "epochs is 2, in the preset 3", "delete"):
+    for part in ("mnist-2-seed0", "lr is 0.003, in the preset 0.5", "epochs is 2, in the preset 3", "move it away"):
         assert part in err
     assert {path: path.read_bytes() for path in before} == before
     assert result_of(tmp_path, "cnn-mnist")  # the other row is trained all the same
@@ -191,9 +191,10 @@ def test_what_was_made_with_another_seed_is_not_taken_for_this_one(command, tmp_
     assert all("1: of another" in line for line in lines if line.startswith(("mnist-2 ", "mnist-4 ")))
 
 
-def test_the_revisions_of_all_who_trained_a_run_are_kept(command, tmp_path, monkeypatch):
+def test_the_revisions_and_machines_of_all_who_trained_a_run_are_kept(command, tmp_path, monkeypatch):
     for revision, steps in (("first", 2), ("second", 1), ("second", 1)):
         monkeypatch.setattr(provenance, "git_revision", lambda revision=revision: revision)
+        monkeypatch.setattr(provenance, "processor", lambda revision=revision: f"{revision}'s processor")
         with pytest.MonkeyPatch.context() as patch:
             interrupt_after(patch, steps)
             assert command("mnist-2")[0] == 130
@@ -201,9 +202,25 @@ def test_the_revisions_of_all_who_trained_a_run_are_kept(command, tmp_path, monk
     command("mnist-2")
     result = result_of(tmp_path)
     assert (result["earlier_revisions"], result["git_revision"]) == (["first", "second"], "third")
+    (earlier,) = result["earlier_machines"]
+    assert (earlier[-17:], result["machine"][-18:]) == ("first's processor", "second's processor")
     (tmp_path / "results/mnist-2-seed0.json").unlink()
     command("mnist-2")
     assert result_of(tmp_path) == result
+
+
+def test_a_run_whose_history_is_lost_is_not_gone_on_with(command, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 3)
+        command("mnist-2")
+    path = tmp_path / "runs/reproduce/mnist-2-seed0/metrics.jsonl"
+    content = path.read_text()
+    path.write_text("")
+    code, _, err = command("mnist-2")
+    assert (code, err.count("\n")) == (3, 1)
+    assert "metrics.jsonl is missing or damaged" in err
+    path.write_text(content)
+    assert command("mnist-2")[0] == 0
 
 
 def test_a_run_keeps_its_workers(command, tmp_path):
@@ -222,7 +239,7 @@ def test_a_damaged_result_is_said_and_left_alone(command, tmp_path, damage):
     path.write_text(damage)
     code, _, err = command("mnist-2")
     assert code == 3
-    assert "delete" in err
+    assert "move it away" in err
     assert err.count("\n") == 1
     assert path.read_text() == damage
 

@@ -11,7 +11,6 @@ from ramnp import checkpoint
 from ramnp.backend import Backend
 from ramnp.checkpoint import Checkpoint, write_atomically
 from ramnp.config import Config
-from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, RamnpError
 from ramnp.evaluate import evaluate, open_trained, standard_error
 from ramnp.presets import ROWS
@@ -21,6 +20,7 @@ from ramnp.results import (
     check_same,
     describe_data,
     describe_verdict,
+    machines,
     over_drawings,
     read_result,
     revisions,
@@ -32,7 +32,7 @@ LIMIT = 8_000_000  # bytes of all weights in the package
 
 
 def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path = FOLDER) -> list[Path]:
-    """Write the best weights of a finished run, and their card: in float16 if their figures stay the same.
+    """Write the best weights of a finished run, and their card; in float16 if no figure moves by more than `TOLERANCE`.
 
     Args:
         name: the row.
@@ -71,14 +71,14 @@ def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path
     size = others + sum(value.nbytes for value in rounded.parameters.values())
     if size > LIMIT:
         raise RamnpError(f"with {name} the package would hold {size:,} bytes of weights, more than {LIMIT:,}")
-    weights, text = folder / f"{name}.npz", card(result, rounded, precision, errors, source)
+    weights, text = folder / f"{name}.npz", card(result, rounded, precision, errors, len(source))
     checkpoint.save(weights, rounded)
     write_atomically(weights.with_suffix(".md"), lambda file: file.write(text.encode()))
     return [weights, weights.with_suffix(".md")]
 
 
-def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dict[str, float], source: Source) -> str:
-    """What the weights are, in Markdown."""
+def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dict[str, float], images: int) -> str:
+    """What the weights are, in Markdown; `rounded` are their figures in that precision, on so many test images."""
     config, row = saved.config, ROWS[result["preset"]]
     lines = ((f"{config.dtype}, as trained", result["test_error"]), (f"{precision}, as here", rounded))
     figures = "\n".join(
@@ -87,20 +87,21 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
     )
     return CARD.format(
         name=config.preset,
+        dtype=config.dtype,
         seed=config.seed,
         workers=config.workers,
         task=row.task,
         kind="recurrent attention" if config.model == "ram" else "a network that sees the whole image",
         parameters=result["parameters"],
-        images=len(source),
+        images=images,
         heads=" | ".join(rounded),
-        errors=", ".join(f"{standard_error(error, len(source)):.2f}" for error in rounded.values()),
+        errors=", ".join(f"{standard_error(error, images):.2f}" for error in rounded.values()),
         redrawn=describe_redrawn(result),
         rule="---|" * len(rounded),
         figures=figures,
         precision="rounded to float16" if precision == "float16" else f"in {precision}: float16 would move its figures",
         verdict=describe_verdict(row, result["test_error"]["averaged"])
-        + (", on a stand-in for the published data" if unpublished(result["data"]) else ""),
+        + (", on data that are not known to be the published ones" if unpublished(result["data"]) else ""),
         dataset=config.dataset,
         shape="x".join(map(str, saved.image_shape)),
         classes=saved.classes,
@@ -110,7 +111,7 @@ def card(result: dict[str, Any], saved: Checkpoint, precision: str, rounded: dic
         epochs=result["epochs"],
         chosen="the best by validation error" if result["validation_error"] else "the last",
         revision="`, `".join(revisions(result)),
-        machine=", ".join(filter(None, (result["backend"], result["machine"], result["device"]))),
+        machine=", ".join(filter(None, (result["backend"], " then ".join(machines(result)), result["device"]))),
         minutes=result["seconds"] / 60,
         settings=json.dumps(config.to_json(), indent=2),
     )
@@ -142,7 +143,7 @@ Test error in %, over {images:,} images:
 |---|{rule}
 {figures}
 
-The averaged figure in float32 {verdict}.
+The averaged figure in {dtype} {verdict}.
 From the number of images alone, the standard errors are {errors}.{redrawn}
 
 ## Data
