@@ -173,15 +173,15 @@ HOW = """\
 Test error in %, over the whole test split, three ways: *deterministic*, each location the policy's mean; *stochastic*,
 one sampled rollout; *averaged*, class probabilities averaged over ten sampled rollouts, so ten times as many glimpses,
 from ten first locations. The first location is uniform in the image unless a preset says otherwise. The best epoch is
-chosen on held-out training images, and is the last one where none are held out (`mnist-6-all`); test images choose
-nothing. Floor and goal are set for the averaged figure: at the floor or below a row counts as reproduced, and the goal
-is to be below. The deterministic figure, which shows the policy alone, is to be below that of paper A. With several
-seeds a figure is the median (smallest to largest). From the number of images alone, an error of e % on n images has a
-standard error of sqrt(e (100 - e) / n): of 10,000 images 0.08 points at 0.6 %, and 0.14 at 2 %. Where images are
-composed of digits, the test images that all figures are of were drawn once, and another table says what the same
-networks do on others, drawn anew from the same digits. *Rewarded*: `answer` is the paper's rule, one reward for the
-last answer; with `gain` each location is rewarded for what its glimpse adds to the probability of the label
-(`ramnp/reinforce.py`).
+chosen on held-out training images; where none are held out the last one is taken (`mnist-6-all`, which is `mnist-6` on
+all 60,000 training digits, outside the count of floors and goals). Test images choose nothing. Floor and goal are set
+for the averaged figure: at the floor or below a row counts as reproduced, and the goal is to be below. The
+deterministic figure, which shows the policy alone, is to be below that of paper A. With several seeds a figure is the
+median (smallest to largest). From the number of images alone, an error of e % on n images has a standard error of
+sqrt(e (100 - e) / n): of 10,000 images 0.08 points at 0.6 %, and 0.14 at 2 %. Where images are composed of digits, the
+test images that all figures are of were drawn once, and another table says what the same networks do on others, drawn
+anew from the same digits. *Rewarded*: `answer` is the paper's rule, one reward for the last answer; with `gain` each
+location is rewarded for what its glimpse adds to the probability of the label (`ramnp/reinforce.py`).
 
 *Paper A* and *B* are the two published versions of the tables of Mnih et al. (2014),
 [arXiv:1406.6247](https://arxiv.org/abs/1406.6247) and the proceedings of NIPS 2014; *TF* the TensorFlow implementation
