@@ -28,8 +28,6 @@ Everything is the same each time: all random numbers come from one seed, those o
 
 import json
 import sys
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +38,7 @@ from ramnp.backend import Array, get_backend
 from ramnp.cli import Parser, count, run
 from ramnp.data.source import SPLITS, GeneratedSource, Source
 from ramnp.errors import UsageError
-from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, TRAINED, from_places, open_trained
+from ramnp.evaluate import BATCH, DETERMINISTIC, GRID, SAMPLED, SEED, TRAINED, from_places, numbered, open_trained
 from ramnp.model import RecurrentAttentionModel, Rollout
 from ramnp.presets import title
 from ramnp.sensor import Canvas, ruler
@@ -77,12 +75,6 @@ def analyse(
         if isinstance(source, GeneratedSource):
             analysis["digit"] = looks_at_digit(looks, source)
     return analysis
-
-
-def numbered(source: Source, limit_batches: int | None) -> Iterator[tuple[int, Canvas, Array]]:
-    """The batches that evaluate takes, with their numbers."""
-    for number, (canvas, labels) in enumerate(islice(source.batches(BATCH), limit_batches)):
-        yield number, canvas, labels
 
 
 def look_along(model: RecurrentAttentionModel, canvas: Canvas, locations: Array) -> Rollout:

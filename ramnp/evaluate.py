@@ -20,6 +20,7 @@ import functools
 import json
 import math
 import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ramnp import checkpoint, data, pretrained
-from ramnp.backend import Backend, get_backend
+from ramnp.backend import Array, Backend, get_backend
 from ramnp.checkpoint import Checkpoint
 from ramnp.classifier import Classifier
 from ramnp.cli import Parser, count, run
@@ -58,7 +59,7 @@ def evaluate(
     xp, rollouts = model.xp, model.rollouts(rollouts)
     wrong = xp.zeros(3, dtype=np.int64)
     images, storage = 0, functools.cache(model.storage)
-    for number, (canvas, labels) in enumerate(islice(source.batches(BATCH), limit_batches)):
+    for number, canvas, labels in numbered(source, limit_batches):
         size = len(labels)
         rng = np.random.default_rng([SEED, DETERMINISTIC, number])
         mean = model.forward(canvas, model.draw(rng, size, deterministic=True), out=storage(size)).log_p
@@ -70,6 +71,12 @@ def evaluate(
         images += size
     percent = 100 * model.backend.to_host(wrong) / max(images, 1)
     return dict(zip(("deterministic", "stochastic", "averaged"), percent.round(4).tolist(), strict=True))
+
+
+def numbered(source: Source, limit_batches: int | None) -> Iterator[tuple[int, Canvas, Array]]:
+    """The batches of images that figures are of, with their numbers, which seed the rollouts."""
+    for number, (canvas, labels) in enumerate(islice(source.batches(BATCH), limit_batches)):
+        yield number, canvas, labels
 
 
 def evaluate_redrawn(
