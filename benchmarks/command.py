@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record
-from benchmarks.report import SECTIONS, texts, write_document, write_plots
+from benchmarks.report import DOCUMENT, SECTIONS, texts, write_document, write_plots
 from benchmarks.section import Options
 from benchmarks.timing import Plan
 from ramnp.backend import get_backend
@@ -51,7 +51,10 @@ def build_parser() -> Parser:
         type=Path,
         nargs="+",
         metavar="FILE.json",
-        help="measure nothing: write docs/performance.md from these",
+        help="measure nothing: write a document from these",
+    )
+    parser.add_argument(
+        "--document", type=Path, default=DOCUMENT, metavar="FILE.md", help=f"the document of --report ({DOCUMENT})"
     )
     return parser
 
@@ -59,7 +62,7 @@ def build_parser() -> Parser:
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     if arguments.report:
-        write_document(arguments.report)
+        write_document(arguments.report, arguments.document)
         return 0
     for name in arguments.sections:
         if name not in MEASURED:

@@ -73,6 +73,8 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
     """
     records = read_records(paths)
     command = " ".join(["python -m benchmarks --report", *(path.as_posix() for path in paths)])
+    if document != DOCUMENT:
+        command += f" --document {document.as_posix()}"
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
     on_cpu = {
         name: each for found in records if found["backend"] == "numpy" for name, each in found["sections"].items()

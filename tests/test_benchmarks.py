@@ -3,9 +3,11 @@
 import itertools
 import json
 import os
+import re
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from ramnp.errors import RamnpError, UsageError
 from ramnp.layers import Linear
 from ramnp.provenance import provenance
 
+ROOT = Path(__file__).resolve().parent.parent
 TINY = Config(
     glimpses=3,
     patch=4,
@@ -71,8 +74,9 @@ def test_a_record_names_the_kind_of_machine_and_no_machine(quick):
 
 def test_the_document_holds_the_figures_of_the_record(quick, tmp_path):
     found, path = quick
-    write_document([path], tmp_path / "docs" / "performance.md")
+    assert main(["--report", str(path), "--document", str(tmp_path / "docs" / "performance.md")]) == 0
     text = (tmp_path / "docs" / "performance.md").read_text()
+    assert f"{path.as_posix()} --document {tmp_path.as_posix()}/docs/performance.md`" in text
     for name, section in SECTIONS.items():
         assert (f"## {section.title}\n" in text) == (name in found["sections"])
         assert (f"](performance/{name}.png)" in text) == (section.plot is not None and name in found["sections"])
@@ -81,6 +85,17 @@ def test_the_document_holds_the_figures_of_the_record(quick, tmp_path):
     (row,) = found["sections"]["floor"]["rows"]
     ratio = row["ms"]["ramnp"]["median"] / row["ms"]["floor"]["median"]
     assert f"| {ratio:.2f} |" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("performance*.md")), ids=lambda path: path.stem)
+def test_a_document_in_the_repository_is_that_of_its_records(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text, again = document.read_text(), tmp_path / document.name
+    command = re.search("`python -m benchmarks --report (.*?)`", text)[1]
+    write_document(list(map(Path, command.partition(" --document ")[0].split())), again)
+    for each in (text, again.read_text()):
+        assert "How each figure is measured" in each
+    assert text.partition("How each figure")[2] == again.read_text().partition("How each figure")[2]
 
 
 def test_records_that_cannot_be_rendered_are_refused(quick, tmp_path):
