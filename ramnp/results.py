@@ -174,7 +174,5 @@ def describe_verdict(row: Row, error: float) -> str:
         return "has neither floor nor goal to reach"
     if not verdict.floor:
         return f"MISSES its floor of {number(row.floor)} %"
-    if verdict.goal is None:
-        return "reaches its floor, and has no goal"
     goal = "reaches its goal, below" if verdict.goal else "reaches its floor, but not its goal, below"
     return f"{goal} {number(row.goal)} %"
