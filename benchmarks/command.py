@@ -53,17 +53,17 @@ def build_parser() -> Parser:
         metavar="FILE.json",
         help="measure nothing: write a document from these",
     )
-    parser.add_argument(
-        "--document", type=Path, default=DOCUMENT, metavar="FILE.md", help=f"the document of --report ({DOCUMENT})"
-    )
+    parser.add_argument("--document", type=Path, metavar="FILE.md", help=f"the document of --report ({DOCUMENT})")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     if arguments.report:
-        write_document(arguments.report, arguments.document)
+        write_document(arguments.report, arguments.document or DOCUMENT)
         return 0
+    if arguments.document:
+        raise UsageError("--document names what --report is to write: give --report FILE.json as well")
     for name in arguments.sections:
         if name not in MEASURED:
             raise UsageError(f"there is no section '{name}': choose {', '.join(MEASURED)}")

@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from ramnp import data
 from ramnp.analysis import analyse
 from ramnp.backend import Backend, get_backend
@@ -91,8 +89,7 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
                 f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} away to train anew"
             )
         print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
-    # One thread a product where processes share the batch already: with more, they would wait for each other.
-    with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
+    with training.threads():
         training.fit()
         training.finish()
         return collect(training)

@@ -7,11 +7,13 @@ import dataclasses
 import json
 import sys
 import time
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ramnp import checkpoint
@@ -20,7 +22,7 @@ from ramnp.checkpoint import write_atomically
 from ramnp.cli import read_json, write_json
 from ramnp.config import Config
 from ramnp.data.source import SPLITS, DataSet
-from ramnp.errors import CheckpointError, DivergenceError, UsageError, first_line
+from ramnp.errors import CheckpointError, DataError, DivergenceError, UsageError, first_line
 from ramnp.evaluate import evaluate
 from ramnp.optim import learning_rate
 from ramnp.presets import changes, title
@@ -61,6 +63,7 @@ class Run:
         margin = self.trainer.model.margin
         self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
         self.steps_per_epoch = self.trainer.steps_per_epoch(self.train)
+        self.data_sha256 = dataset.sha256()
         self.epoch = 0
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
@@ -86,13 +89,12 @@ class Run:
 
         Raises:
             CheckpointError: a checkpoint is missing, damaged, or of another configuration.
+            DataError: it was begun on other images or labels.
             UsageError: it holds more epochs than are wanted.
         """
         saved = checkpoint.load(self.folder / "checkpoint.npz")
         if saved.epoch > self.config.epochs:
             raise UsageError(f"--epochs {self.config.epochs}: {self.folder} holds {saved.epoch} epochs already")
-        if saved.epoch and not (self.folder / "best.npz").is_file():
-            raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or train anew")
         if dataclasses.replace(saved.config, epochs=self.config.epochs) != self.config:
             name = next(
                 name for name, value in self.config.to_json().items()
@@ -103,11 +105,17 @@ class Run:
                 f"its {name} is {getattr(saved.config, name)!r}, not {getattr(self.config, name)!r}"
             )
         self.trainer.restore(saved)
+        begun, now = read_json(self.folder / "config.json"), self.provenance()
+        if begun.get("data_sha256", now["data_sha256"]) != now["data_sha256"]:
+            raise DataError(f"{self.folder} was begun on other images or labels: bring them back, or train anew")
         self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
+        if self.epoch and self.best_epoch == self.epoch:
+            self.save_best()  # it is written after the checkpoint, which may have been the last
+        elif self.epoch and not (self.folder / "best.npz").is_file():
+            raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or train anew")
         # Lines of an epoch that did not reach its checkpoint are written again.
         self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
         self.write_metrics()
-        begun, now = read_json(self.folder / "config.json"), provenance()
         for earlier, last in (("earlier_revisions", "git_revision"), ("earlier_machines", "machine")):
             known = dict.fromkeys([*begun.get(earlier, []), begun.get(last)])
             self.earlier[earlier] = [each for each in known if each != now[last]]
@@ -120,8 +128,17 @@ class Run:
         write_json(self.folder / "config.json", description | self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, machine kind and git revision, and the revisions and machines that trained the epochs before."""
-        return provenance() | self.earlier
+        """Versions, machine kind, git revision and data, and the revisions and machines that trained before."""
+        return provenance() | {"data_sha256": self.data_sha256} | self.earlier
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are in best.npz: the best by validation error, or the last if none is held out."""
+        return self.best["epoch"] if self.best else self.epoch
+
+    def threads(self) -> AbstractContextManager:
+        """While in it, one thread a product where processes share the batch: with more, they wait for each other."""
+        return threadpool_limits(1 if self.trainer.workers > 1 else None, user_api="blas")
 
     def save(self) -> None:
         """Write checkpoint.npz."""
@@ -181,9 +198,10 @@ class Run:
         self.metrics.append(line | {"seconds": round(self.seconds, 2)})
         if errors is None or self.best is None or errors["averaged"] < self.best["validation_error"]["averaged"]:
             self.best = {"epoch": epoch, "validation_error": errors} if errors else None
-            self.save_best()
         self.write_metrics()
         self.save()
+        if self.best_epoch == epoch:
+            self.save_best()
         validation = f"validation error {errors['averaged']:.2f} %  " if errors else ""
         self.say(
             f"epoch {epoch:>3}/{config.epochs}  training error {100 - 100 * line['reward']:.2f} %  "

@@ -4,7 +4,7 @@ The result is a run folder.
 
 | file             | content                                                                          |
 |------------------|----------------------------------------------------------------------------------|
-| config.json      | the resolved configuration, backend, versions, git revision                      |
+| config.json      | the resolved configuration, backend, versions, git revision, SHA-256 of the data |
 | metrics.jsonl    | a line an epoch: losses, reward, validation error, images/s, gradient norms      |
 | checkpoint.npz   | all that --resume needs                                                          |
 | best.npz         | weights of the best epoch by validation error (--validation 0: of the last)      |
@@ -22,8 +22,6 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
-
-from threadpoolctl import threadpool_limits
 
 from ramnp import data
 from ramnp.backend import Backend, get_backend
@@ -127,8 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         training.start()
     try:
-        # One thread a product where processes share the batch already: with more, they would wait for each other.
-        with threadpool_limits(1 if training.trainer.workers > 1 else None, user_api="blas"):
+        with training.threads():
             training.fit()
             training.finish()
     except OutputError as error:

@@ -98,6 +98,11 @@ def test_a_document_in_the_repository_is_that_of_its_records(document, tmp_path,
     assert text.partition("How each figure")[2] == again.read_text().partition("How each figure")[2]
 
 
+def test_a_document_without_a_report_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="give --report"):
+        main(["--quick", "--document", str(tmp_path / "performance.md")])
+
+
 def test_records_that_cannot_be_rendered_are_refused(quick, tmp_path):
     _, path = quick
     with pytest.raises(UsageError, match="both hold the section"):

@@ -377,6 +377,33 @@ def test_a_run_killed_between_metrics_and_checkpoint_writes_its_line_once(comman
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.parametrize("held_out", [0, HELD_OUT])
+@pytest.mark.parametrize("left", ["older", "none"])
+def test_a_run_killed_between_checkpoint_and_best_resumes_with_the_best(trained, tmp_path, held_out, left):
+    best = tmp_path / "run" / "best.npz"
+    trained("--epochs", 1, "--validation", held_out, "--out", tmp_path / "run")
+    whole = contents(tmp_path / "run")
+    best.unlink()
+    if left == "older":
+        saved = checkpoint.load(tmp_path / "run" / "checkpoint.npz")
+        zeros = {name: np.zeros_like(value) for name, value in saved.parameters.items()}
+        checkpoint.save(best, dataclasses.replace(saved, epoch=0, parameters=zeros, optimizer={}))
+    trained("--resume", tmp_path / "run")
+    after = contents(tmp_path / "run")
+    assert after["best.npz"] == whole["best.npz"]
+    errors = [json.loads(files["result.json"])["test_error"] for files in (whole, after)]
+    assert errors[0] == errors[1]
+
+
+def test_the_best_epoch_is_written_after_its_checkpoint(trained, tmp_path, monkeypatch):
+    written, save = [], checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda path, saved: (written.append((path.name, saved.epoch)), save(path, saved))
+    )
+    trained("--epochs", 1, "--out", tmp_path / "run")
+    assert written == [("checkpoint.npz", 0), ("checkpoint.npz", 1), ("best.npz", 1)]
+
+
 def test_ctrl_c_ends_with_130_and_a_folder_that_resumes(tmp_path):
     folder = tmp_path / "run"
     # A process started in the background may ignore SIGINT: the first lines see to it that this one does not.
@@ -674,17 +701,41 @@ def test_resume_from_the_checkpoint_of_another_configuration_ends_with_3(
     assert_fails(outcome, 3, run_folder / "checkpoint.npz", "another configuration", f"its {name} is")
 
 
-def test_resume_on_other_images_ends_with_3(command, tmp_path):
-    def images(side):
-        rng = np.random.default_rng(0)
-        np.savez(tmp_path / "own.npz", images=rng.random((60, side, side)), labels=np.arange(60) % 3)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"side": 24}, "(16, 16, 1) of 3 classes, and these are (24, 24, 1) of 3"),
+        ({"image": 59}, "was begun on other images or labels"),
+        ({"label": 0}, "was begun on other images or labels"),
+    ],
+    ids=["shape", "images", "labels"],
+)
+def test_resume_on_other_data_ends_with_3_and_changes_nothing(command, tmp_path, change, said):
+    def data(side=16, image=None, label=None):
+        images, labels = np.random.default_rng(0).random((60, side, side)), np.arange(60) % 3
+        if image is not None:
+            images[image, 0, 0] += 0.25 if images[image, 0, 0] < 0.5 else -0.25
+        if label is not None:
+            labels[label] = 1
+        np.savez(tmp_path / "own.npz", images=images, labels=labels)
 
-    images(16)
+    data()
     flags = ("--dataset", "arrays", "--data-path", tmp_path / "own.npz", "--validation", 10, "--batch-size", 8)
     assert command(train.main, *flags, "--epochs", 1, "--out", tmp_path / "run")[0] == 0
-    images(24)
+    before = contents(tmp_path / "run")
+    data(**change)
     outcome = command(train.main, "--resume", tmp_path / "run", "--epochs", 2)
-    assert_fails(outcome, 3, tmp_path / "run/checkpoint.npz", "(16, 16, 1)", "(24, 24, 1)")
+    assert_fails(outcome, 3, tmp_path / "run", said)
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_run_of_before_its_data_were_kept_can_be_gone_on_with(trained, run_folder):
+    config = json.loads((run_folder / "config.json").read_text())
+    kept = config.pop("data_sha256")
+    (run_folder / "config.json").write_text(json.dumps(config))
+    trained("--resume", run_folder, "--epochs", 2)
+    for name in ("config.json", "result.json"):
+        assert json.loads((run_folder / name).read_text())["data_sha256"] == kept
 
 
 def test_resume_from_weights_without_an_optimizer_ends_with_3(command, run_folder):

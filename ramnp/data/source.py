@@ -1,6 +1,7 @@
 """A data set, its splits, and the batches that a model is fed."""
 
 import copy
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -166,6 +167,15 @@ class DataSet:
         """(H, W, C) of the images in the batches."""
         height, width, channels = self.train.images.shape[1:]
         return (self.scene.size, self.scene.size, channels) if self.scene else (height, width, channels)
+
+    def sha256(self) -> str:
+        """The SHA-256 of all images and labels, in their order: what tells these data from others."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for array in (split.images, split.labels):
+                digest.update(f"{array.dtype.str} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
     def source(self, split: str, backend: Backend, margin: int) -> Source:
         """Batches of the split called "train", "validation" or "test", on a backend, with the sensor's border."""
