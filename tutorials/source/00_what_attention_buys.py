@@ -65,7 +65,7 @@ animate_glimpses(model, images[:shown], labels[:shown])
 # %%
 for rollouts in (1, 10):
     wrong = model.predict(images, rollouts=rollouts) != labels
-    print(f"{rollouts:2} rollouts an image: {100 * wrong.mean():.1f} % of {len(images):,} test digits misread")
+    print(f"rollouts an image: {rollouts:2}, {100 * wrong.mean():.1f} % of {len(images):,} test digits misread")
 
 # %% [markdown]
 # ## 2. See what it sees
