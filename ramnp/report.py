@@ -30,7 +30,7 @@ from ramnp.results import (
     revisions,
     unpublished,
 )
-from ramnp.visualize import LOOKS, STYLE, plot_analysis, save_figure, scale_errors
+from ramnp.visualize import LOOKS, STYLE, plot_analysis, save_figure, scale_log
 
 LOG = "results_log.md"  # beside the report; written by hand
 Results = dict[str, list[dict[str, Any]]]  # those of each row, by seed
@@ -429,7 +429,7 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
                 label="ramnp, one deterministic rollout",
             )  # fmt: skip
         axes.set(xlabel="glimpses", ylabel="test error (%)", title=task)
-        scale_errors(axes)
+        scale_log(axes)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -460,7 +460,7 @@ def plot_by_task(counted: Results, path: Path) -> Path | None:
     axes.plot([], [], "s", ls="--", lw=0.9, markersize=4, mfc="none", color="black", label="paper B")
     axes.set_xticks(range(len(TASKS)), [task.replace(", ", "\n") for task in TASKS], fontsize=8)
     axes.set(ylabel="averaged test error (%)")
-    scale_errors(axes)
+    scale_log(axes)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="upper left")
     return saved(figure, path) if drawn else None
@@ -486,7 +486,7 @@ def plot_within_rollouts(counted: Results, path: Path) -> Path | None:
                 by_glimpse = np.median(errors, axis=0)
                 axes.plot(range(1, len(by_glimpse) + 1), by_glimpse, color=color, lw=1.2, **STYLE, **style)
         axes.set(xlabel="glimpses taken", ylabel="averaged test error (%)", title=task)
-        scale_errors(axes)
+        scale_log(axes)
         axes.grid(alpha=0.3)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.has_data():

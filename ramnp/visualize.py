@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ramnp.analysis import CHOOSERS
 from ramnp.checkpoint import write_atomically
@@ -32,15 +32,14 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     for kind in ("deterministic", "averaged"):
         if epochs[0]["validation_error"]:
             errors.plot(x, [line["validation_error"][kind] for line in epochs], label=f"validation, {kind}", **STYLE)
-    errors.set(xlabel="epoch", ylabel="error (%)", yscale="log", title="error")
+    errors.set(xlabel="epoch", ylabel="error (%)", title="error")
     for part in epochs[0]["gradient_norm"]:
         norms.plot(x, [line["gradient_norm"][part] for line in epochs], label=part, **STYLE)
-    norms.set(xlabel="epoch", ylabel="mean norm over steps", yscale="log", title="gradients by part")
+    norms.set(xlabel="epoch", ylabel="mean norm over steps", title="gradients by part")
     for axes in (errors, norms):
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+        scale_log(axes)
     for axes in (losses, errors, norms):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=8)
     save_figure(figure, path)
@@ -178,7 +177,7 @@ def plot_errors_by_glimpse(axes: Any, errors: dict[str, dict[str, list[float]]])
         axes.plot(x, kinds["averaged"], color=LOOKS[chooser], label=CHOOSERS[chooser], **STYLE)
         axes.plot(x, kinds["one"], color=LOOKS[chooser], lw=0.7, ls="--")
     axes.set(xlabel="glimpses", ylabel="error (%)", title="error, by who chooses the locations")
-    scale_errors(axes)
+    scale_log(axes)
     axes.plot([], [], color="black", lw=0.7, ls="--", label="one rollout, not averaged")
     _finish_steps(axes, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
@@ -240,8 +239,10 @@ def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] |
     )
 
 
-def scale_errors(axes: Any) -> None:
-    """A logarithmic axis of the errors in percent drawn so far, written out; the wider, the fewer labels a decade."""
+def scale_log(axes: Any) -> None:
+    """A logarithmic y axis of what is drawn so far, its values written out; the wider, the fewer labels a decade."""
+    if axes.dataLim.ymax <= 0:  # no error at all has no place on it
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 30 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)))
@@ -251,7 +252,7 @@ def scale_errors(axes: Any) -> None:
 
 def _finish_steps(axes: Any, **legend: Any) -> None:
     """Whole glimpses, a grid, a legend."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7, **legend)
 
