@@ -20,6 +20,7 @@ from ramnp.errors import first_line
 from ramnp.models import build
 from ramnp.sensor import Canvas
 from ramnp.trainer import Trainer
+from ramnp.workers import limit_threads
 
 CLASSES = 10
 LR = 1e-5  # small, so that what is timed does not depend on how far the training has come
@@ -64,7 +65,7 @@ class Ramnp:
     """The step of `ramnp.trainer.Trainer`, as `python -m ramnp.train` takes it."""
 
     def __init__(self, task: Task) -> None:
-        threadpool_limits(1 if task.config.workers > 1 else None, user_api="blas")
+        limit_threads(task.config.workers)
         self.trainer = task.trainer()
         batches = task.batches(self.trainer.model)
         shown = batches[0][0].pixels

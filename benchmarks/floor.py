@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.contestants import Ramnp, Task
 from ramnp.backend import Array, get_backend
-from ramnp.workers import SPAWN
+from ramnp.workers import SPAWN, limit_threads
 
 MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
 
@@ -98,7 +98,7 @@ class Floor:
         workers = task.config.workers if self.backend.xp is np else 1
         task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
         self.products = [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
-        threadpool_limits(1 if workers > 1 else None, user_api="blas")
+        limit_threads(workers)
         self.pipes = []
         for _ in range(workers - 1):
             ours, theirs = SPAWN.Pipe()

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ramnp.checkpoint import write_atomically
 from ramnp.errors import CheckpointError
@@ -30,7 +29,7 @@ from ramnp.results import (
     revisions,
     unpublished,
 )
-from ramnp.visualize import LOOKS, STYLE, plot_analysis, save_figure, scale_log
+from ramnp.visualize import LOOKS, STYLE, count_along, plot_analysis, save_figure, scale_log
 
 LOG = "results_log.md"  # beside the report; written by hand
 Results = dict[str, list[dict[str, Any]]]  # those of each row, by seed
@@ -431,7 +430,7 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
         axes.set(xlabel="glimpses", ylabel="test error (%)", title=task)
         scale_log(axes)
         axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        count_along(axes)
     kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(kinds.values(), kinds.keys(), fontsize=8, loc="outside lower center", ncols=len(kinds))
     return saved(figure, path) if drawn else None
@@ -488,7 +487,7 @@ def plot_within_rollouts(counted: Results, path: Path) -> Path | None:
         axes.set(xlabel="glimpses taken", ylabel="averaged test error (%)", title=task)
         scale_log(axes)
         axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        count_along(axes)
         if axes.has_data():
             axes.legend(fontsize=7)
     return saved(figure, path) if drawn else None

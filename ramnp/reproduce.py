@@ -33,7 +33,7 @@ from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.pretrained.ship import ship
 from ramnp.results import check_same, describe_verdict, read_result, result_path, write_result
 from ramnp.run import Run, begun
-from ramnp.workers import default_workers
+from ramnp.workers import default_workers, limit_threads
 
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")
@@ -89,7 +89,7 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
                 f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} away to train anew"
             )
         print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
-    with training.threads():
+    with limit_threads(training.trainer.workers):
         training.fit()
         training.finish()
         return collect(training)

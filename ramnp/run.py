@@ -7,13 +7,11 @@ import dataclasses
 import json
 import sys
 import time
-from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ramnp import checkpoint
@@ -105,8 +103,8 @@ class Run:
                 f"its {name} is {getattr(saved.config, name)!r}, not {getattr(self.config, name)!r}"
             )
         self.trainer.restore(saved)
-        begun, now = read_json(self.folder / "config.json"), self.provenance()
-        if begun.get("data_sha256", now["data_sha256"]) != now["data_sha256"]:
+        begun, now = read_json(self.folder / "config.json"), provenance()
+        if begun.get("data_sha256", self.data_sha256) != self.data_sha256:
             raise DataError(f"{self.folder} was begun on other images or labels: bring them back, or train anew")
         self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
         if self.epoch and self.best_epoch == self.epoch:
@@ -135,10 +133,6 @@ class Run:
     def best_epoch(self) -> int:
         """The epoch whose weights are in best.npz: the best by validation error, or the last if none is held out."""
         return self.best["epoch"] if self.best else self.epoch
-
-    def threads(self) -> AbstractContextManager:
-        """While in it, one thread a product where processes share the batch: with more, they wait for each other."""
-        return threadpool_limits(1 if self.trainer.workers > 1 else None, user_api="blas")
 
     def save(self) -> None:
         """Write checkpoint.npz."""

@@ -32,7 +32,7 @@ from ramnp.errors import DivergenceError, OutputError, UsageError
 from ramnp.presets import listing
 from ramnp.run import Run, begun, heading, new_folder
 from ramnp.trainer import Trainer
-from ramnp.workers import default_workers
+from ramnp.workers import default_workers, limit_threads
 
 
 def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         training.start()
     try:
-        with training.threads():
+        with limit_threads(training.trainer.workers):
             training.fit()
             training.finish()
     except OutputError as error:

@@ -39,7 +39,7 @@ def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
     for axes in (errors, norms):
         scale_log(axes)
     for axes in (losses, errors, norms):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        count_along(axes)
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=8)
     save_figure(figure, path)
@@ -241,7 +241,7 @@ def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] |
 
 def scale_log(axes: Any) -> None:
     """A logarithmic y axis of what is drawn so far, its values written out; the wider, the fewer labels a decade."""
-    if axes.dataLim.ymax <= 0:  # no error at all has no place on it
+    if axes.dataLim.ymax <= 0:  # what is nowhere above 0, as no error at all, has no place on it
         return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -250,9 +250,14 @@ def scale_log(axes: Any) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
+def count_along(axes: Any) -> None:
+    """An x axis of whole numbers, if it is of one alone."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
 def _finish_steps(axes: Any, **legend: Any) -> None:
     """Whole glimpses, a grid, a legend."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    count_along(axes)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7, **legend)
 

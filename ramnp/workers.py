@@ -56,6 +56,14 @@ def default_workers(config: Config) -> int:
     return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
+def limit_threads(workers: int) -> threadpool_limits:
+    """One thread a product, where processes share the batch: with more, they would wait for each other.
+
+    From now on or, in a `with`, until its end.
+    """
+    return threadpool_limits(1 if workers > 1 else None, user_api="blas")
+
+
 class Rooms:
     """Two places for the pixels of a batch, which all workers see: one that is made there need not be copied for them.
 

@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from ramnp.visualize import plot_curves, scale_log
+from ramnp.visualize import count_along, plot_curves, scale_log
 
 
 def epoch(number, error):
@@ -40,3 +40,14 @@ def test_a_logarithmic_axis_writes_its_values_out(values, labels):
     low, high = axes.get_ylim()
     shown = [label.get_text() for label in axes.get_yticklabels(which="both") if low <= label.get_position()[1] <= high]
     assert shown == labels
+
+
+@pytest.mark.parametrize(("epochs", "labels"), [([1], ["1"]), ([1, 2], ["1", "2"]), ([1, 2, 3], ["1", "2", "3"])])
+def test_an_axis_of_epochs_has_whole_numbers(epochs, labels):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot(epochs, epochs)
+    count_along(axes)
+    figure.canvas.draw()
+    low, high = axes.get_xlim()
+    assert [label.get_text() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high] == labels
