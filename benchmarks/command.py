@@ -26,10 +26,10 @@ from benchmarks.report import DOCUMENT, SECTIONS, texts, write_document, write_p
 from benchmarks.section import Options
 from benchmarks.timing import Plan
 from ramnp.backend import get_backend
-from ramnp.checkpoint import make_folder
-from ramnp.cli import Parser, write_json
+from ramnp.cli import Parser
 from ramnp.errors import UsageError
-from ramnp.provenance import provenance
+from ramnp.files import make_folder, write_json
+from ramnp.training.provenance import provenance
 
 MEASURED = [name for name, section in SECTIONS.items() if section.measure]
 IDLE = 0.5  # load average up to which nothing is said

@@ -9,18 +9,16 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.timing import Contestant, Unavailable
-from ramnp.backend import Array, get_backend
-from ramnp.classifier import Classifier
+from ramnp.backend import Array, get_backend, limit_threads
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import first_line
-from ramnp.models import build
-from ramnp.sensor import Canvas
-from ramnp.trainer import Trainer
-from ramnp.workers import limit_threads
+from ramnp.network import build
+from ramnp.network.classifier import Classifier
+from ramnp.network.sensor import Canvas
+from ramnp.training.trainer import Trainer
 
 CLASSES = 10
 LR = 1e-5  # small, so that what is timed does not depend on how far the training has come
@@ -62,10 +60,10 @@ class Task:
 
 
 class Ramnp:
-    """The step of `ramnp.trainer.Trainer`, as `python -m ramnp.train` takes it."""
+    """The step of `ramnp.training.trainer.Trainer`, as `python -m ramnp.train` takes it."""
 
     def __init__(self, task: Task) -> None:
-        limit_threads(task.config.workers)
+        limit_threads(1 if task.config.workers > 1 else None)
         self.trainer = task.trainer()
         batches = task.batches(self.trainer.model)
         shown = batches[0][0].pixels
@@ -89,7 +87,7 @@ class Ramnp:
 def one_worker(task: Task) -> Contestant:
     """ramnp with a whole batch to one worker, and the threads inside each matrix product."""
     contestant = Ramnp(dataclasses.replace(task, config=dataclasses.replace(task.config, workers=1)))
-    threadpool_limits(task.config.workers, user_api="blas")
+    limit_threads(task.config.workers)
     return contestant
 
 

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.contestants import Ramnp, Task
-from ramnp.backend import Array, get_backend
-from ramnp.workers import SPAWN, limit_threads
+from ramnp.backend import Array, get_backend, limit_threads
+from ramnp.training.workers import SPAWN
 
 MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
 
@@ -98,7 +97,7 @@ class Floor:
         workers = task.config.workers if self.backend.xp is np else 1
         task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
         self.products = [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
-        limit_threads(workers)
+        limit_threads(1 if workers > 1 else None)
         self.pipes = []
         for _ in range(workers - 1):
             ours, theirs = SPAWN.Pipe()
@@ -125,7 +124,7 @@ def multiply(products: list[Product], xp: Any = np) -> None:
 def multiply_when_told(pipe: Connection, task: Task) -> None:
     """Be another worker, until the other end of the pipe is closed."""
     products = products_of_a_step(task)
-    threadpool_limits(1, user_api="blas")
+    limit_threads(1)
     with suppress(EOFError, OSError):
         while True:
             pipe.recv()

@@ -23,8 +23,8 @@ from torch.nn import functional
 from benchmarks.contestants import CLASSES, LR, Task
 from ramnp.backend import NUMPY
 from ramnp.config import Config, ModelConfig
-from ramnp.models import build
-from ramnp.parameters import Parameters
+from ramnp.network import build
+from ramnp.network.parameters import Parameters
 
 
 class Outcome(NamedTuple):

@@ -6,7 +6,7 @@ from importlib import metadata
 from typing import Any
 
 from ramnp.backend import get_backend
-from ramnp.provenance import count_cores, processor
+from ramnp.training.provenance import count_cores, processor
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
 

@@ -15,10 +15,9 @@ from benchmarks.section import Section
 from benchmarks.shares import SHARES
 from benchmarks.step import FLOOR, STEP
 from benchmarks.time_to_accuracy import ACCURACY
-from ramnp.checkpoint import write_atomically
-from ramnp.cli import read_json
 from ramnp.errors import UsageError
-from ramnp.visualize import save_figure
+from ramnp.files import read_json, write_atomically
+from ramnp.pictures.axes import save_figure
 
 SECTIONS: dict[str, Section] = {
     "step": STEP,

@@ -10,7 +10,7 @@ from benchmarks.contestants import Task
 from benchmarks.timing import Plan
 from ramnp.config import Config
 from ramnp.presets import PRESETS
-from ramnp.workers import default_workers
+from ramnp.training.workers import default_workers
 
 # Okabe & Ito's colours, which differ for colour-blind eyes, too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")

@@ -10,14 +10,14 @@ from unittest import mock
 
 import numpy as np
 from matplotlib.figure import Figure
-from threadpoolctl import threadpool_limits
 
-import ramnp.model
-import ramnp.trainer
+import ramnp.network.model
+import ramnp.training.trainer
 from benchmarks.contestants import Ramnp
 from benchmarks.section import COLOURS, WIDTH, Options, Section, preset_task, table
 from ramnp import data
-from ramnp.trainer import Trainer
+from ramnp.backend import limit_threads
+from ramnp.training.trainer import Trainer
 
 PRESETS = ("mnist-6", "translated60-6", "cluttered100-8", "mnist-6-lstm")
 BATCH = 256
@@ -73,8 +73,8 @@ def functions(trainer: Trainer) -> Iterator[tuple[str, Any, str]]:
         yield "core", model.core, name
     for name in ("sample", "log_prob", "log_prob_backward"):
         yield "policy and heads", model.policy, name
-    yield "losses", ramnp.model, "hybrid_loss"
-    yield "optimizer", ramnp.trainer, "clip_gradients"
+    yield "losses", ramnp.network.model, "hybrid_loss"
+    yield "optimizer", ramnp.training.trainer, "clip_gradients"
     yield "optimizer", trainer.optimizer, "step"
 
 
@@ -96,7 +96,7 @@ def measure(options: Options) -> dict[str, Any]:
         options.say(preset)
         task = preset_task(preset, options.backend, batch_size=BATCH)
         task = replace(task, config=replace(task.config, workers=1))
-        with threadpool_limits(1, user_api="blas"):
+        with limit_threads(1):
             contestant = Ramnp(task)
             contestant.step()
             steps = options.plan.rounds * 10

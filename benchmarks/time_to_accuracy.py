@@ -19,22 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from benchmarks.record import record
 from benchmarks.section import Section, table
 from ramnp import data
-from ramnp.backend import Backend, get_backend
-from ramnp.checkpoint import make_folder
-from ramnp.cli import Parser, add_config_flags, chosen_config, count, run, write_json
+from ramnp.backend import Backend, get_backend, limit_threads
+from ramnp.cli import Parser, add_config_flags, chosen_config, count, run
 from ramnp.config import Config
 from ramnp.errors import DivergenceError, UsageError
-from ramnp.evaluate import evaluate
-from ramnp.optim import learning_rate
+from ramnp.files import make_folder, write_json
 from ramnp.presets import title
-from ramnp.provenance import provenance
-from ramnp.trainer import Trainer
-from ramnp.workers import default_workers
+from ramnp.training.measure import evaluate
+from ramnp.training.optim import learning_rate
+from ramnp.training.provenance import provenance
+from ramnp.training.trainer import Trainer
+from ramnp.training.workers import default_workers
 
 
 class Race:
@@ -176,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
         config, arguments.target or [1.29], backend, arguments.limit_batches, lambda line: print(line, flush=True)
     )
     known = provenance()
-    with threadpool_limits(1, user_api="blas"):  # as evaluation has it, and a training with several workers
+    with limit_threads(1):  # as evaluation has it, and a training with several workers
         found = race.run()
     print("\n" + text(found))
     if arguments.json:

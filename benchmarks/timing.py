@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
 from ramnp.errors import RamnpError
-from ramnp.workers import SPAWN, uninterrupted
+from ramnp.training.workers import SPAWN, uninterrupted
 
 PATIENCE = 5  # seconds for a process to end by itself, before it is ended
 PAUSE = 0.1  # seconds before a burst, in which the threads of the last contestant, which spin for a while, go to sleep

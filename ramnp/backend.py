@@ -45,6 +45,17 @@ class Backend:
 NUMPY = Backend("numpy", np)
 
 
+def limit_threads(threads: int | None) -> Any:
+    """Let a matrix product on the CPU use so many threads: from now on or, in a `with`, until its end.
+
+    One, if several processes share the cores: with more, they would wait for each other far longer than they save.
+    None leaves the number as it is.
+    """
+    from threadpoolctl import threadpool_limits  # 20 ms, and not every command needs it
+
+    return threadpool_limits(threads, user_api="blas")
+
+
 def get_backend(name: str = "auto") -> Backend:
     """The backend called `name`: "numpy", "cupy", or "auto" (CuPy where it works, else NumPy).
 

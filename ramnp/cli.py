@@ -3,16 +3,15 @@
 import argparse
 import dataclasses
 import difflib
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ramnp.checkpoint import write_atomically
 from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
+from ramnp.files import read_json
 from ramnp.presets import DEFAULT, PRESETS
 
 INTERRUPTED = 130
@@ -92,28 +91,6 @@ def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
     """The configuration fields that were set by a flag."""
     fields = set(describe(Config)) - {"preset"}
     return {name: value for name, value in vars(arguments).items() if name in fields}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        UsageError: there is none.
-    """
-    try:
-        values = json.loads(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} does not hold a JSON object")
-    return values
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write an object, indented."""
-    write_atomically(path, lambda file: file.write((json.dumps(values, indent=2) + "\n").encode()))
 
 
 def run(main: Callable[[], int]) -> NoReturn:

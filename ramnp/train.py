@@ -24,15 +24,15 @@ import sys
 from pathlib import Path
 
 from ramnp import data
-from ramnp.backend import Backend, get_backend
+from ramnp.backend import Backend, get_backend, limit_threads
 from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, count, given_flags, run
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError
 from ramnp.presets import listing
-from ramnp.run import Run, begun, heading, new_folder
-from ramnp.trainer import Trainer
-from ramnp.workers import default_workers, limit_threads
+from ramnp.training.run import Run, begun, heading, new_folder
+from ramnp.training.trainer import Trainer
+from ramnp.training.workers import default_workers
 
 
 def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         training.start()
     try:
-        with limit_threads(training.trainer.workers):
+        with limit_threads(training.trainer.threads):
             training.fit()
             training.finish()
     except OutputError as error:

@@ -2,8 +2,12 @@
 batches made in rooms."""
 
 import numpy as np
+import strict_cupy
 
+from ramnp.backend import Backend
 from ramnp.gradcheck import check_gradient
+
+STRICT = Backend("strict", strict_cupy)  # the stand-in for CuPy
 
 
 def named_arrays(part):

@@ -9,11 +9,10 @@ os.environ["RAMNP_SHORT"] = "1"  # the notebooks train for a moment only
 import numpy as np
 import pytest
 import strict_cupy
+from checking import STRICT
 
 from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.errors import BackendError
-
-STRICT = Backend("strict", strict_cupy)
 
 
 def available_backends() -> list[Backend]:

@@ -1,6 +1,6 @@
 """Ctrl-C, as the tests of the commands press it."""
 
-from ramnp.trainer import Trainer
+from ramnp.training.trainer import Trainer
 
 
 def interrupt_after(monkeypatch, steps):

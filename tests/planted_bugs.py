@@ -9,9 +9,9 @@ import sys
 import types
 from typing import NamedTuple
 
-from ramnp.gradcheck.find import find_candidates
 from ramnp.gradcheck.report import ERROR, WRONG
-from ramnp.gradcheck.student import check_candidate
+from ramnp.gradcheck.student.check import check_candidate
+from ramnp.gradcheck.student.find import find_candidates
 
 LINEAR = """
 import numpy as np
@@ -164,7 +164,7 @@ class LSTM:
 
 GLIMPSE = """
 import numpy as np
-from ramnp.glimpse import GlimpseNetwork
+from ramnp.network.glimpse import GlimpseNetwork
 class MyGlimpse(GlimpseNetwork):
     def backward(self, dg, cache, input_gradient=True):
         rho, location, h, g = cache
@@ -214,8 +214,8 @@ def reinforce_loss(mu, sample, reward, baseline, std):
 
 MODEL = """
 import numpy as np
-from ramnp.model import RecurrentAttentionModel, flatten_time
-from ramnp.reinforce import hybrid_loss
+from ramnp.network.model import RecurrentAttentionModel, flatten_time
+from ramnp.network.reinforce import hybrid_loss
 class MyModel(RecurrentAttentionModel):
     def backward(self, rollout, labels, routing, policy_weight):
         loss = hybrid_loss(rollout.log_p, self.tile(labels, rollout), rollout.mu, rollout.samples, rollout.baseline,

@@ -11,9 +11,9 @@ from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.config import Config
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
-from ramnp.evaluate import by_first_location, evaluate
-from ramnp.models import build
-from ramnp.trainer import Trainer
+from ramnp.network import build
+from ramnp.training.measure import by_first_location, evaluate
+from ramnp.training.trainer import Trainer
 
 
 def test_numpy_is_always_there():

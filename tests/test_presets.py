@@ -6,28 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import strict_cupy
-from conftest import STRICT
+from checking import STRICT
+from subjects import tiny
 
-from ramnp import evaluate, train, visualize
+from ramnp import evaluate, train
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data import DATASETS
-from ramnp.data.generate import Scene
-from ramnp.data.source import DataSet, Split, hold_out
+from ramnp.pictures import curves, glimpses
 from ramnp.presets import PRESETS, title
-
-SHAPES = {"cifar10": (32, 32, 3), "omniglot": (105, 105, 1)}
-
-
-def tiny(config):
-    """Random images of the shape that the task has, and composed as it composes them."""
-    rng = np.random.default_rng(0)
-    shape = SHAPES.get(config.dataset, (28, 28, 1))
-    splits = [Split(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 10, n)) for n in (12, 4)]
-    scene = None
-    if config.dataset in ("translated-mnist", "cluttered-mnist"):
-        scene = Scene(config.size, config.pieces if config.dataset == "cluttered-mnist" else 0, config.piece_side)
-    return DataSet(config.dataset, 10, *hold_out(splits[0], config.validation), splits[1], scene=scene)
 
 
 @pytest.fixture
@@ -35,8 +22,8 @@ def trained(monkeypatch, tmp_path):
     """Train one epoch of a preset on a backend; return the parameters."""
     for name in DATASETS:
         monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=tiny))
-    monkeypatch.setattr(visualize, "plot_curves", lambda *args: None)
-    monkeypatch.setattr(visualize, "plot_images", lambda model, source, folder, names: folder / "picture.png")
+    monkeypatch.setattr(curves, "plot_curves", lambda *args: None)
+    monkeypatch.setattr(glimpses, "plot_images", lambda model, source, folder, names: folder / "picture.png")
 
     def run(preset, backend):
         monkeypatch.setattr(train, "get_backend", lambda name: backend)

@@ -72,7 +72,7 @@ def show(config: DataConfig, split: str, out: Path) -> None:
         UsageError: the split is empty.
         OutputError: the picture cannot be written.
     """
-    from ramnp.visualize import plot_sheet  # matplotlib takes its time
+    from ramnp.pictures.glimpses import plot_sheet  # matplotlib takes its time
 
     if out.suffix != ".png":
         raise UsageError(f"--out {out}: the picture is a PNG, and its name is to end in .png")

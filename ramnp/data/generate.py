@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ramnp.backend import Array
-from ramnp.sensor import Canvas
-from ramnp.windows import windows
+from ramnp.network.sensor import Canvas
+from ramnp.network.windows import windows
 
 DIGIT, PIECE = 3, 5  # columns that the digit and that each piece take in a recipe
 

@@ -13,7 +13,7 @@ from ramnp.backend import Array, Backend
 from ramnp.data.generate import DIGIT, Scene
 from ramnp.data.prefetch import prefetch
 from ramnp.errors import UsageError
-from ramnp.sensor import Canvas, pad
+from ramnp.network.sensor import Canvas, pad
 
 SPLITS = ("train", "validation", "test")
 SEED = 61406  # of generated images that stay the same; with the number of the split

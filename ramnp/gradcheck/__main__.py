@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ramnp.backend import get_backend
-from ramnp.checkpoint import write_atomically
 from ramnp.cli import Parser, run
 from ramnp.errors import UsageError
+from ramnp.files import write_atomically
 from ramnp.gradcheck.own import PARTS, check_part
 from ramnp.gradcheck.report import ERROR, Row, dumps, from_json, merge, passed, summary, table
 

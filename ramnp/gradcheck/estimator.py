@@ -16,8 +16,8 @@ import numpy as np
 
 from ramnp.cli import Parser, run
 from ramnp.errors import UsageError
-from ramnp.policy import GaussianPolicy
-from ramnp.reinforce import policy_loss_backward
+from ramnp.network.policy import GaussianPolicy
+from ramnp.network.reinforce import policy_loss_backward
 
 MU = np.array([0.2, -0.1])
 TARGET = np.array([0.5, 0.3])

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ramnp.gradcheck.diagnosis import close
-from ramnp.gradcheck.find import Candidate, part_of
 from ramnp.gradcheck.report import ERROR, WRONG, Row, passed, summary, table
-from ramnp.gradcheck.student import blame, check_candidate, code_file, complain, unchanged
+from ramnp.gradcheck.student.check import blame, check_candidate, code_file, complain, unchanged
+from ramnp.gradcheck.student.diagnosis import close
+from ramnp.gradcheck.student.find import Candidate, part_of
 
 
 class CheckFailedError(AssertionError):

@@ -6,22 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ramnp import layers, reinforce
 from ramnp.backend import Array, Backend
 from ramnp.config import ModelConfig
-from ramnp.convolution import Conv2D, average_pool, average_pool_backward
-from ramnp.core import CORES
-from ramnp.glimpse import GLIMPSES
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
-from ramnp.heads import ActionNetwork, Baseline
-from ramnp.layers import Linear
-from ramnp.model import RecurrentAttentionModel
-from ramnp.models import build
-from ramnp.parameters import Part
-from ramnp.policy import SQUASHES, GaussianPolicy
-from ramnp.reinforce import Gain
+from ramnp.network import build, layers, reinforce
+from ramnp.network.convolution import Conv2D, average_pool, average_pool_backward
+from ramnp.network.core import CORES
+from ramnp.network.glimpse import GLIMPSES
+from ramnp.network.heads import ActionNetwork, Baseline
+from ramnp.network.layers import Linear
+from ramnp.network.model import RecurrentAttentionModel
+from ramnp.network.parameters import Part
+from ramnp.network.policy import SQUASHES, GaussianPolicy
+from ramnp.network.reinforce import Gain
 
 SAMPLE = 40  # coordinates of a large array that are checked
 

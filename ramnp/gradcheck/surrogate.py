@@ -9,10 +9,10 @@ again from the parameters with only what may move moving.
 from dataclasses import dataclass
 
 from ramnp.backend import Array
-from ramnp.layers import flatten_time
-from ramnp.model import RecurrentAttentionModel, Rollout
-from ramnp.reinforce import Gain, gain_returns, loss_terms, rewards
-from ramnp.sensor import Canvas
+from ramnp.network.layers import flatten_time
+from ramnp.network.model import RecurrentAttentionModel, Rollout
+from ramnp.network.reinforce import Gain, gain_returns, loss_terms, rewards
+from ramnp.network.sensor import Canvas
 
 
 @dataclass(frozen=True)

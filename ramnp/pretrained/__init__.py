@@ -7,9 +7,6 @@ computed with in the model's own type. `python -m ramnp.evaluate` takes their na
 
 from pathlib import Path
 
-from ramnp import checkpoint
-from ramnp.backend import Backend, get_backend
-from ramnp.classifier import Classifier
 from ramnp.errors import CheckpointError
 
 FOLDER = Path(__file__).resolve().parent
@@ -30,17 +27,3 @@ def find_pretrained(name: str) -> Path:
         known = ", ".join(pretrained_names()) or "none yet"
         raise CheckpointError(f"there are no trained weights {name!r}; there are: {known}")
     return FOLDER / f"{name}.npz"
-
-
-def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:
-    """The trained model of a row of the tables, such as "cluttered60-8".
-
-    Args:
-        backend: where it is to live, or the name of that: "numpy", "cupy" or "auto".
-
-    Raises:
-        CheckpointError: there are no such weights; the message names those there are.
-        BackendError: the backend cannot be used.
-    """
-    saved = checkpoint.load(find_pretrained(name))
-    return saved.model(get_backend(backend) if isinstance(backend, str) else backend)

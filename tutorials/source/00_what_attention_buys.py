@@ -17,17 +17,17 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullLocator
-from threadpoolctl import threadpool_limits
 
 from ramnp import data, load_pretrained
-from ramnp.analysis import look_along
+from ramnp.analysis.policy import look_along
+from ramnp.backend import limit_threads
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.models import build
+from ramnp.network import build
+from ramnp.network.sensor import corner
 from ramnp.pretrained import pretrained_names
-from ramnp.sensor import corner
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses
 
 figures.use_style()
 
@@ -414,7 +414,7 @@ def microseconds(kind, S, scales, batch=50):
 
 some_sides = (48, 96) if SHORT else (48, 96, 192, 384)
 _, axes = plt.subplots()
-with threadpool_limits(1, user_api="blas"):
+with limit_threads(1):
     for name, (kind, scales, color, mark) in KINDS.items():
         times = [microseconds(kind, S, scales(S)) for S in some_sides]
         axes.loglog(some_sides, times, mark, color=color, label=name)

@@ -17,7 +17,7 @@ from ramnp import data
 from ramnp.backend import get_backend
 from ramnp.config import DataConfig
 from ramnp.gradcheck import check, check_answer, check_gradient, check_output, relative_error
-from ramnp.tutorial import figures
+from ramnp.teaching import figures
 
 figures.use_style()
 

@@ -16,10 +16,10 @@ import numpy as np
 from ramnp import data
 from ramnp.config import Config
 from ramnp.gradcheck import check, check_answer, check_output
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 

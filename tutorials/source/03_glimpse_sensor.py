@@ -15,15 +15,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from ramnp import data, sensor
+from ramnp import data
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.sensor import Canvas, pad, ruler
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses, film
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.network import sensor
+from ramnp.network.sensor import Canvas, pad, ruler
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses, film
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 

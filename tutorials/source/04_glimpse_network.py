@@ -17,11 +17,11 @@ from matplotlib.patches import Rectangle
 from ramnp import data
 from ramnp.config import Config
 from ramnp.gradcheck import check, check_answer, check_output
-from ramnp.layers import RELU_GAIN, Linear, relu, relu_backward
-from ramnp.sensor import GlimpseSensor, corner, pad
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.network.layers import RELU_GAIN, Linear, relu, relu_backward
+from ramnp.network.sensor import GlimpseSensor, corner, pad
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 
@@ -430,7 +430,7 @@ _ = axes.legend(loc="upper right", ncols=2)
 # *told* another place while it goes on *seeing* the same pixels. All that matters, new pixels coming in, happens in the jumps
 # between the pieces, and there it sees nothing. Compare the strokes with the way that the pieces go up and down.
 #
-# So in training `dlocation` is not even computed (`input_gradient=False` in `ramnp/model.py`), and locations are constants.
+# So in training `dlocation` is not even computed (`input_gradient=False` in `ramnp/network/model.py`), and locations are constants.
 #
 # ## 7. Another way to mix
 #

@@ -18,12 +18,12 @@ from unittest.mock import patch
 import matplotlib.pyplot as plt
 import numpy as np
 
-import ramnp.core
+import ramnp.network.core
 from ramnp import data
 from ramnp.config import Config
-from ramnp.core import Core
 from ramnp.gradcheck import check, check_answer, check_output
-from ramnp.layers import (
+from ramnp.network.core import Core
+from ramnp.network.layers import (
     Linear,
     cross_entropy,
     cross_entropy_backward,
@@ -34,12 +34,12 @@ from ramnp.layers import (
     sigmoid_backward,
     tanh_backward,
 )
-from ramnp.optim import Adam
-from ramnp.parameters import Parameters, Part
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.recurrence import animate_unrolled, draw_lstm, draw_time_as_rows, draw_unrolled
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.network.parameters import Parameters, Part
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.recurrence import animate_unrolled, draw_lstm, draw_time_as_rows, draw_unrolled
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
+from ramnp.training.optim import Adam
 
 figures.use_style()
 
@@ -679,7 +679,7 @@ def lstm_gate_backward(dh, dc, gates, c_before, c):
     ### END SOLUTION
 
 
-class LSTM(ramnp.core.LSTM):
+class LSTM(ramnp.network.core.LSTM):
     """ramnp's, with the two functions above."""
 
     def gate(self, z, t, cache):

@@ -19,11 +19,11 @@ from matplotlib.patches import Rectangle
 from ramnp import data
 from ramnp.config import Config
 from ramnp.gradcheck import check, check_answer, check_output, numerical_gradient
-from ramnp.layers import Linear
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import film
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.network.layers import Linear
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import film
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 
@@ -573,7 +573,7 @@ _ = right.legend()
 #
 # **A thought to take along.** One reward for a whole path: the fifth look is praised for what the second one saw. Who
 # answers after *every* look can praise each for what it added, which is far less noisy, and is no longer quite the same
-# aim. `ramnp/reinforce.py` has this rule beside the paper's (`--reward gain`), and `docs/results_log.md` tells what it
+# aim. `ramnp/network/reinforce.py` has this rule beside the paper's (`--reward gain`), and `docs/results_log.md` tells what it
 # did to a policy that had to find its digit.
 #
 # ## What you can now do

@@ -16,19 +16,19 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 
-import ramnp.model
+import ramnp.network.model
 from ramnp import data
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.gradcheck import check, check_output, require
-from ramnp.gradcheck.whole import MistakenModel
-from ramnp.layers import flatten_time
-from ramnp.optim import OPTIMIZERS, clip_gradients
-from ramnp.reinforce import hybrid_loss
-from ramnp.trainer import Trainer
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
-from ramnp.tutorial.using import using
+from ramnp.gradcheck.student.whole import MistakenModel
+from ramnp.network.layers import flatten_time
+from ramnp.network.reinforce import hybrid_loss
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses
+from ramnp.teaching.using import using
+from ramnp.training.optim import OPTIMIZERS, clip_gradients
+from ramnp.training.trainer import Trainer
 
 figures.use_style()
 
@@ -172,7 +172,7 @@ small = Config(
 
 def norms_from(gradient, routing):
     """What one loss alone sends to each part: the norms, by part. The others' gradients are set to zero."""
-    model = ramnp.model.RecurrentAttentionModel(small, digits.image_shape, digits.classes)
+    model = ramnp.network.model.RecurrentAttentionModel(small, digits.image_shape, digits.classes)
     model.policy.mean.W *= 10  # a little beyond the centre
     images, labels = digits.validation.images[:64], digits.validation.labels[:64]
     rollout = model.forward(model.canvas(images), model.draw(np.random.default_rng(0), 64))
@@ -250,7 +250,7 @@ _ = axes.set(title="norm of the gradient that a part gets", ylabel="from")
 
 
 # %% exercise="model"
-class RecurrentAttentionModel(ramnp.model.RecurrentAttentionModel):
+class RecurrentAttentionModel(ramnp.network.model.RecurrentAttentionModel):
     def backward(self, rollout, labels, routing, policy_weight):
         """Add the gradient of the hybrid loss to the gradients of all parts."""
         log_p, mu, samples, baseline = rollout.log_p, rollout.mu, rollout.samples, rollout.baseline
@@ -395,7 +395,7 @@ def train(config, steps, model_class, every=20):
 
 steps = 40 if SHORT else 1000
 model, learned = train(small, steps, RecurrentAttentionModel)
-_, random = train(dataclasses.replace(small, policy="random"), steps, ramnp.model.RecurrentAttentionModel)
+_, random = train(dataclasses.replace(small, policy="random"), steps, ramnp.network.model.RecurrentAttentionModel)
 
 images, labels = digits.validation.images, digits.validation.labels
 wrong = model.predict(images) != labels
@@ -468,7 +468,7 @@ def gone_wrong(name, steps):
     changes = {"narrow": {"std": 0.001}, "wide": {"std": 1.0}, "detach": {"routing": "paper", "policy_weight": 10.0}}
     config = dataclasses.replace(small, **changes.get(name, {}))
     with using(*([policy_loss_backward] if name == "sign" else [])):
-        return train(config, steps, ramnp.model.RecurrentAttentionModel)
+        return train(config, steps, ramnp.network.model.RecurrentAttentionModel)
 
 
 steps = 20 if SHORT else 300

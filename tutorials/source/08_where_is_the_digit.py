@@ -14,20 +14,21 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ramnp import analysis, data, load_pretrained
-from ramnp.analysis import CHOOSERS, answers_by_glimpse, cells, look_along, looks_at_digit, pixel_paths
+from ramnp import data, load_pretrained
+from ramnp.analysis import policy as analysis
+from ramnp.analysis.plots import plot_maps
+from ramnp.analysis.policy import CHOOSERS, answers_by_glimpse, cells, look_along, looks_at_digit, pixel_paths
 from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.models import build
+from ramnp.network import build
 from ramnp.presets import ROWS
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
-from ramnp.visualize import plot_maps
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 

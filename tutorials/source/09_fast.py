@@ -23,21 +23,20 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 import ramnp
 from ramnp import data
-from ramnp.backend import NUMPY, get_backend
+from ramnp.backend import NUMPY, get_backend, limit_threads
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_output, require
-from ramnp.provenance import count_cores
-from ramnp.trainer import Trainer
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
+from ramnp.training.provenance import count_cores
+from ramnp.training.trainer import Trainer
 
 figures.use_style()
-threadpool_limits(1, user_api="blas")  # but for section 5, one processor core does all the work
+limit_threads(1)  # but for section 5, one processor core does all the work
 backends = [NUMPY] if get_backend("auto") is NUMPY else [NUMPY, get_backend("auto")]
 print("processor cores:", count_cores(), "  GPU:", backends[-1].device or "none: the course goes on without")
 
@@ -615,7 +614,7 @@ require("alone" not in seen, "right, but one share waits for the other: hand all
 
 # %% [markdown]
 # In `ramnp` it is the same, but for two things. All shares have one size, so `--workers` has to divide `--batch-size`.
-# And `--workers 2` starts processes, not threads (`ramnp/workers.py`). A thread
+# And `--workers 2` starts processes, not threads (`ramnp/training/workers.py`). A thread
 # that comes back from NumPy needs Python again, and waits while another one has it. In your exercise that is nothing;
 # in a training step, of some hundred short calls, it is a good part of what the second thread gains. Every process has a
 # Python of its own. The weights lie in memory that all of them see, and so do the gradients of each. The two ways of the list above, the second with processes, timed:
@@ -628,7 +627,7 @@ if cores > 1:
 
 per_step = {}
 for way, (workers, inside) in ways.items():
-    with threadpool_limits(inside, user_api="blas"):
+    with limit_threads(inside):
         step, wait = make_step(Config(workers=workers, batch_size=256 // cores * cores))
         per_step[way] = seconds(step, wait, 3 if SHORT else 25)
 

@@ -20,15 +20,15 @@ from PIL import Image
 
 from ramnp import data
 from ramnp.config import Config
-from ramnp.core import CORES, Core, CoreCache
 from ramnp.data import DATASETS
 from ramnp.gradcheck import check_answer, check_gradient, check_output, numerical_gradient, require
-from ramnp.layers import sigmoid
-from ramnp.models import build
-from ramnp.tutorial import SHORT, figures
-from ramnp.tutorial.animations import animate_glimpses
-from ramnp.tutorial.training import train_briefly
-from ramnp.tutorial.using import using
+from ramnp.network import build
+from ramnp.network.core import CORES, Core, CoreCache
+from ramnp.network.layers import sigmoid
+from ramnp.teaching import SHORT, figures
+from ramnp.teaching.animations import animate_glimpses
+from ramnp.teaching.training import train_briefly
+from ramnp.teaching.using import using
 
 figures.use_style()
 digits = data.load(Config())

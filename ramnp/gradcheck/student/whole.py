@@ -1,0 +1,166 @@
+"""The whole model with one mistake: what a missing detach, or a wrong estimator, does to every gradient."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ramnp.backend import NUMPY
+from ramnp.config import ModelConfig
+from ramnp.gradcheck.numeric import check_gradient
+from ramnp.gradcheck.report import OK, WRONG, Row, merge
+from ramnp.gradcheck.student.diagnosis import close, transformed
+from ramnp.gradcheck.student.mistakes import LEARNING, LOG_PROB_HINTS, POLICY, REINFORCE_HINTS, Arrays, Hint
+from ramnp.gradcheck.surrogate import freeze, surrogate_loss
+from ramnp.network.layers import flatten_time
+from ramnp.network.model import RecurrentAttentionModel, Rollout
+from ramnp.network.reinforce import HybridLoss, hybrid_loss, policy_loss_backward, rewards
+
+ROUTINGS = ("detached", "paper")
+POLICY_WEIGHT = 0.7
+SIZES = {"B": 3.0, "T": 4.0, "std": 0.6}
+
+ROUTING = 'routing: "detached" stops the policy\'s gradient at h_t, "paper" lets it into the core'
+HINTS = {
+    "baseline leaks": Hint(
+        "the baseline's gradient leaks into the core: a detach is missing",
+        "to the baseline, h_t is a constant",
+        LEARNING,
+    ),
+    "policy not detached": Hint("the policy's gradient reaches the core: a detach is missing", ROUTING, LEARNING),
+    "policy detached": Hint("the policy's gradient does not reach the core", ROUTING, LEARNING),
+    "sign": REINFORCE_HINTS["sign"],
+    "baseline missing": REINFORCE_HINTS["baseline missing"],
+    "clipped location": LOG_PROB_HINTS["clipped location"],
+    "std missing": LOG_PROB_HINTS["std missing"],
+    "std for std^2": LOG_PROB_HINTS["std for std^2"],
+    "policy sum": Hint("the mean over rollouts is missing in the policy's loss", "mean over rollouts", POLICY),
+    "action sum": Hint("the mean over rows is missing in the cross-entropy", "(p - onehot) / rows", LEARNING),
+    "baseline sum": Hint("the mean is missing in the baseline's loss", "2 (b_t - reward) / size", LEARNING),
+    "baseline factor": Hint("the factor 2 is missing in the baseline's loss", "2 (b_t - reward) / size", LEARNING),
+    "weight ignored": Hint("the policy's weight is forgotten", "policy_weight times the policy's loss", LEARNING),
+    "answer not trained": Hint("the cross-entropy does not reach the core", "dh_T = dlogits W_a^T", LEARNING),
+    "answer everywhere": Hint(
+        "the answer's gradient is sent to every h_t", "dh_T = dlogits W_a^T: the answer is read off h_T alone", LEARNING
+    ),
+    "policy late": Hint(
+        "the policy's gradient is sent to h_{t+1}, one step late", "mu_t is made from h_t, t = 1 .. T-1", LEARNING
+    ),
+    "wrong decisions": Hint(
+        "the decisions are paired with h_{t+1}, one step late", "mu_t and b_t are made from h_t", LEARNING
+    ),
+}
+
+
+class MistakenModel(RecurrentAttentionModel):
+    """The model, its backward pass with the mistake `mistake`."""
+
+    mistake = ""
+
+    def backward(self, rollout: Rollout, labels: Any, routing: str, policy_weight: float) -> HybridLoss:
+        """As in the model, step by step, but for the mistake."""
+        mistake = self.mistake
+        routing = {"policy not detached": "paper", "policy detached": "detached"}.get(mistake, routing)
+        tiled = self.tile(labels, rollout)
+        weight = 1.0 if mistake == "weight ignored" else policy_weight
+        loss = hybrid_loss(
+            rollout.log_p, tiled, rollout.mu, rollout.samples, rollout.baseline, self.policy, weight, self.xp
+        )
+        rows, decisions = len(tiled), flatten_time(rollout.h[:-1])
+        if mistake == "wrong decisions":
+            decisions = flatten_time(rollout.h[1:])
+        dmu, dlogits, dbaseline = loss.dmu, loss.dlogits, loss.dbaseline
+        factor = {"sign": -1, "std missing": self.policy.std**2, "std for std^2": self.policy.std, "policy sum": rows}
+        dmu = dmu * factor.get(mistake, 1)
+        if mistake in ("clipped location", "baseline missing"):
+            reward = rewards(rollout.log_p, tiled) + 0 * rollout.baseline
+            advantage = reward if mistake == "baseline missing" else reward - rollout.baseline
+            samples = rollout.locations[1:] if mistake == "clipped location" else rollout.samples
+            dmu = self.policy.log_prob_backward(weight * policy_loss_backward(advantage), samples, rollout.mu)
+        dlogits = dlogits * (rows if mistake == "action sum" else 1)
+        dbaseline = dbaseline * {"baseline sum": dbaseline.size, "baseline factor": 0.5}.get(mistake, 1)
+        dh = self.xp.zeros_like(rollout.h)
+        from_answer = self.action.backward(dlogits, rollout.h[-1])
+        dh[slice(None) if mistake == "answer everywhere" else -1] = (
+            0 if mistake == "answer not trained" else from_answer
+        )
+        leak = self.baseline.backward(flatten_time(dbaseline), decisions, input_gradient=True)
+        earlier = flatten_time(dh[:-1])
+        if mistake == "baseline leaks":
+            earlier += leak
+        into_core = self.policy.backward(
+            flatten_time(dmu), (decisions, *(flatten_time(buffer) for buffer in rollout.policy))
+        )
+        if routing == "paper":
+            target = flatten_time(dh[1:]) if mistake == "policy late" else earlier
+            target += into_core
+        dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
+        cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
+        self.glimpse.backward(flatten_time(dg), cache, input_gradient=False)
+        return loss
+
+
+class Trial:
+    """A small model of a given class, one rollout of it, and its gradients."""
+
+    def __init__(self, cls: type[RecurrentAttentionModel], routing: str, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        config = ModelConfig(
+            glimpses=4, patch=2, units=6, what_units=4, where_units=4, glimpse_units=5,
+            std=SIZES["std"], policy_hidden=0, dtype="float64",
+        )  # fmt: skip
+        self.model = cls(config, (9, 7, 1), 4, NUMPY, 1)
+        self.model.parameters.values += 0.3 * rng.standard_normal(self.model.parameters.size)
+        self.canvas = self.model.canvas(rng.random((3, 9, 7, 1)))
+        self.labels = rng.integers(0, 4, 3)
+        self.randomness = self.model.draw(rng, 6)
+        self.routing = routing
+
+    def gradients(self) -> Arrays:
+        """All parameter gradients, by name."""
+        parameters = self.model.parameters
+        self.rollout = self.model.forward(self.canvas, self.randomness)
+        parameters.gradients.fill(0)
+        self.model.backward(self.rollout, self.labels, self.routing, POLICY_WEIGHT)
+        return {name: parameters.gradient(name).copy() for name in parameters}
+
+
+def mistaken_models(routing: str, seed: int) -> Iterator[tuple[Hint, Arrays]]:
+    """The gradients of every mistake that changes something."""
+    right = Trial(RecurrentAttentionModel, routing, seed).gradients()
+    for mistake, hint in HINTS.items():
+        wrong = Trial(type(mistake, (MistakenModel,), {"mistake": mistake}), routing, seed).gradients()
+        if any(not close(wrong[name], right[name]) for name in right):
+            yield hint, wrong
+
+
+def check_model(cls: type[RecurrentAttentionModel], name: str, seed: int) -> list[Row]:
+    """Rows about somebody's subclass of the model, in both routings."""
+    rows = []
+    for routing in ROUTINGS:
+        trial = Trial(cls, routing, seed)
+        gradients = trial.gradients()
+        frozen = freeze(trial.model, trial.rollout, trial.labels)
+
+        def f(trial: Trial = trial, frozen: Any = frozen, routing: str = routing) -> float:
+            return surrogate_loss(trial.model, trial.canvas, trial.randomness, frozen, routing, POLICY_WEIGHT)
+
+        parameters = trial.model.parameters
+        checks = {key: check_gradient(f, parameters[key], gradients[key]) for key in gradients}
+        wrong = [key for key, check in checks.items() if not check.passed]
+        joint = None
+        if wrong:
+            fits = (hint for hint, found in mistaken_models(routing, seed) if _same(found, gradients))
+            joint = next(fits, None)
+        for key, check in checks.items():
+            message = ""
+            if key in wrong:
+                message = str(joint or transformed(gradients[key], check.numeric, SIZES) or "no known mistake fits")
+            verdict = WRONG if key in wrong else OK
+            counts = (check.checked, check.kinks, check.error, check.where)
+            rows.append(Row(f"{name} ({routing})", f"d{key}", gradients[key].shape, *counts, verdict, message))
+    return merge(rows)
+
+
+def _same(a: Arrays, b: Arrays) -> bool:
+    return all(close(a[name], b[name]) for name in a)

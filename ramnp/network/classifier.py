@@ -1,0 +1,153 @@
+"""What the commands need of a model, be it recurrent attention or one of those it is compared with.
+
+Training, in the commands' words:
+
+    randomness = model.draw(rng, rows)                        all that is random
+    outcome = model.forward(canvas, randomness, out=storage)  log p and what `backward` needs
+    loss = model.backward(outcome, labels, ...)               into model.parameters.gradients
+
+Using it is `model.predict(images)`. A new model is a subclass, and a line in `models.py`.
+"""
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ramnp.backend import Array, Backend, limit_threads
+from ramnp.config import ModelConfig
+from ramnp.errors import UsageError
+from ramnp.network.parameters import Parameters, Part
+from ramnp.network.reinforce import Gain
+from ramnp.network.sensor import Canvas, pad
+
+
+class Classifier(Part):
+    """A model that says of each image which of A classes it shows.
+
+    Args:
+        config: sizes and kinds of the parts.
+        image_shape: (H, W, C).
+        classes: A.
+        backend: where the arrays live.
+
+    Attributes:
+        parameters: all weights and their gradients, by name and as one vector each.
+        terms: names of the terms of its loss.
+        margin: width in pixels of the border of zeros that its canvases need.
+    """
+
+    parameters: Parameters
+    terms: ClassVar[tuple[str, ...]]
+    margin: int
+
+    def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+        super().__init__(backend.xp, np.dtype(config.dtype))
+        self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.image_shape))
+        return f"{type(self).__name__}({shape} pixels, {self.classes} classes, {self.parameters.size:,} parameters)"
+
+    def replica(self) -> "Classifier":
+        """A model with these very weights, and gradients of its own: another thread can use it at the same time."""
+        twin = type(self)(self.config, self.image_shape, self.classes, self.backend)
+        twin.parameters.use(twin, self.parameters.values, twin.parameters.gradients)
+        return twin
+
+    def canvas(self, images: np.ndarray) -> Canvas:
+        """Host images (B, H, W, C) on the backend, with the border they need."""
+        return pad(self.backend.asarray(images), self.margin, self.xp)
+
+    def rollouts(self, wanted: int) -> int:
+        """M, the rollouts of each image, where `wanted` are asked for. A model without randomness has one."""
+        return wanted
+
+    def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
+        """The randomness of R rollouts, drawn on the host."""
+        raise NotImplementedError
+
+    def storage(self, rows: int) -> Any:
+        """Room for what `forward` computes of R rollouts; its method `arrays` gives it by part."""
+        raise NotImplementedError
+
+    def forward(self, canvas: Canvas, randomness: Array, *, out: Any = None) -> Any:
+        """The outcome for B images and R rollouts, row r about image r mod B; its `log_p` is (R, A)."""
+        raise NotImplementedError
+
+    def backward(
+        self, outcome: Any, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
+    ) -> Any:
+        """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
+        raise NotImplementedError
+
+    def average(self, outcome: Any, images: int) -> Array:
+        """(B, A) class probabilities of an outcome, averaged over each image's M rollouts."""
+        return self.xp.exp(outcome.log_p).reshape(-1, images, self.classes).mean(axis=0)
+
+    def probabilities(
+        self, images: np.ndarray, rollouts: int = 1, seed: int = 0, batch_size: int = 256, workers: int = 1
+    ) -> np.ndarray:
+        """(n, A) class probabilities, on the host.
+
+        Args:
+            images: (n, H, W, C) on the host, uint8 from 0 to 255, or floats from 0 to 1.
+            rollouts: M. Of one, every chosen location is the policy's mean; of more, sampled ones, probabilities are
+                averaged.
+            seed: of first locations and samples. An image gets them by its place in `images`: of a single one they
+                are always the same, and what it is taken for may hang on them where glimpses are few.
+            batch_size: images at a time; another one gives them other first locations and samples.
+            workers: threads that share the batches on the CPU. (Other than in training, they rarely meet.)
+
+        Raises:
+            UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
+                below 1.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != self.image_shape:
+            height, width, channels = self.image_shape
+            raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
+        if images.dtype != np.uint8 and images.dtype.kind != "f":
+            raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
+        if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise UsageError(
+                f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
+            )
+        if images.dtype == np.uint8 and images.size and images.max() == 1:
+            raise UsageError(
+                "uint8 images go from 0 to 255, and no pixel here is above 1: make floats of 0 to 1 of them"
+            )
+        for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        p = np.empty((len(images), self.classes), dtype=self.dtype)
+        starts = range(0, len(images), batch_size)
+
+        def answer(model: Classifier, starts: range) -> None:
+            """The batches that begin at `starts`, in storage that all but the last share."""
+            storage = functools.cache(model.storage)
+            for start in starts:
+                batch = images[start : start + batch_size]
+                rng = np.random.default_rng([seed, start])
+                randomness = model.draw(rng, model.rollouts(rollouts) * len(batch), deterministic=rollouts == 1)
+                outcome = model.forward(model.canvas(batch), randomness, out=storage(randomness.shape[1]))
+                p[start : start + batch_size] = self.backend.to_host(model.average(outcome, len(batch)))
+
+        if workers == 1 or self.xp is not np:
+            answer(self, starts)
+            return p
+        with limit_threads(1), ThreadPoolExecutor(workers) as pool:
+            shares = [starts[worker::workers] for worker in range(workers)]
+            list(pool.map(answer, [self.replica() for _ in shares], shares))
+        return p
+
+    def predict(
+        self, images: np.ndarray, rollouts: int = 1, seed: int = 0, batch_size: int = 256, workers: int = 1
+    ) -> np.ndarray:
+        """(n,) the likeliest class of each image, by `probabilities`."""
+        return self.probabilities(images, rollouts, seed, batch_size, workers).argmax(axis=1)
+
+    def describe(self) -> list[str]:
+        """Lines for people on what the model sees of an image."""
+        raise NotImplementedError

@@ -1,0 +1,326 @@
+"""The recurrent attention model: a rollout forward in time, and one backward pass.
+
+                      l_1          l_2          l_3                     l_t   location (x, y)
+                       |         ~/ |         ~/ |                      ~     sampled: no gradient
+    image --> sensor --+--> g_1  /  +--> g_2  /  +--> g_3               g_t   glimpse network
+                             |  /         |  /         |
+                     h_0 --> h_1 -------> h_2 -------> h_3              h_t   core
+                             |            |            |
+                         mu_1, b_1    mu_2, b_2      log p              policy and baseline; answer
+
+The first location is given, uniform in the image or at its centre, or it is learned. A control has no policy: all
+its locations are given. So of the T locations of a rollout the last S are sampled: S = T - 1, T or 0.
+
+Nothing but the core connects one time step with the next, as far as gradients go: a sampled location
+is a constant. So all other parts run backward once, on the rows of all time steps together.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ramnp.backend import NUMPY, Array, Backend
+from ramnp.config import ModelConfig
+from ramnp.errors import UsageError
+from ramnp.network.classifier import Classifier
+from ramnp.network.core import CORES, CoreCache
+from ramnp.network.glimpse import GLIMPSES
+from ramnp.network.heads import ActionNetwork, Baseline
+from ramnp.network.layers import flatten_time, log_softmax
+from ramnp.network.parameters import Parameters
+from ramnp.network.policy import GaussianPolicy
+from ramnp.network.reinforce import TERMS, Gain, HybridLoss, hybrid_loss
+from ramnp.network.sensor import Canvas, GlimpseSensor
+
+
+@dataclass
+class Rollout:
+    """Everything a forward pass computed, time-major. It is also the storage of the next one.
+
+    T glimpses, S of them sampled, R rollouts (row r looks at image r mod B), D sensor values, N units, A classes.
+
+    Attributes:
+        rho: (T, R, D) what the sensor saw.
+        locations: (T, R, 2) where: as given, and the last S the samples clipped to the image.
+        samples: (S, R, 2) the last S locations as sampled.
+        glimpse: buffers of the glimpse network, each (T, R, .); the last is g.
+        core: states of the core.
+        policy: buffers of the policy, each (S, R, .); the last is mu.
+        log_p: (R, A) log-probabilities of the classes after the last glimpse.
+        baseline: (S, R) rewards expected at each decision.
+        gradients: what `backward` writes. Kept, as all storage is, since fresh memory costs a page fault for
+            every few thousand bytes.
+    """
+
+    rho: Array
+    locations: Array
+    samples: Array
+    glimpse: tuple[Array, ...]
+    core: CoreCache
+    policy: tuple[Array, ...]
+    gradients: "Gradients"
+    log_p: Array | None = None
+    baseline: Array | None = None
+
+    @property
+    def mu(self) -> Array:
+        """(S, R, 2) means of the samples."""
+        return self.policy[-1]
+
+    @property
+    def h(self) -> Array:
+        """(T, R, N) states h_1..h_T."""
+        return self.core.h[1:]
+
+    def arrays(self) -> dict[str, tuple[Array, ...]]:
+        """The storage by part."""
+        core = tuple(array for array in self.core if array is not None)
+        return {
+            "sensor": (self.rho,),
+            "locations": (self.locations, self.samples),
+            "glimpse": self.glimpse,
+            "core": core,
+            "policy": self.policy,
+            "gradients": self.gradients.arrays(),
+        }
+
+
+class Gradients(NamedTuple):
+    """Room for the gradients of h (T, R, N), of z and g in the core, and of the hidden layers behind and above it."""
+
+    h: Array
+    core: tuple[Array, Array]
+    glimpse: Array
+    policy: Array | None
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All of it."""
+        return self.h, *self.core, self.glimpse, *(() if self.policy is None else (self.policy,))
+
+
+def at(t: int, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Step t of time-major arrays, as views."""
+    return tuple(array[t] for array in arrays)
+
+
+class RecurrentAttentionModel(Classifier):
+    """Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu 2014).
+
+    Args:
+        config: sizes and kinds of the parts.
+        image_shape: (H, W, C).
+        classes: A.
+        backend: where the arrays live.
+        seed: of the initial weights, which are drawn on the host and so are the same everywhere.
+
+    Attributes:
+        given: how many of the T locations are given and not sampled: 1, 0 (the first is learned), or T (controls).
+    """
+
+    parts = ("glimpse", "core", "policy", "action", "baseline")
+    terms = TERMS
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        backend: Backend = NUMPY,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(config, image_shape, classes, backend)
+        xp, dtype = self.xp, self.dtype
+        rng = np.random.default_rng(seed)
+        units = config.units
+        control, learns_first = config.policy != "learned", config.first_location == "learned"
+        self.given = config.glimpses if control else 0 if learns_first else 1
+        self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype, config.pixel_mean, config.pixel_std)
+        self.margin = self.sensor.margin
+        self.glimpse = GLIMPSES[config.glimpse_network](
+            self.sensor.shape(image_shape[2]),
+            config.what_units,
+            config.where_units,
+            config.glimpse_units,
+            rng,
+            xp,
+            dtype,
+        )
+        self.core = CORES[config.core](config.glimpse_units, units, rng, xp, dtype)
+        self.policy = GaussianPolicy(
+            units, config.std, rng, config.squash, config.policy_hidden, xp, dtype, learns_first
+        )
+        self.action = ActionNetwork(units, classes, rng, xp, dtype)
+        self.baseline = Baseline(units, rng, xp, dtype)
+        if control:  # it decides nothing: policy and baseline are no parameters of it
+            self.parts, self.terms = ("glimpse", "core", "action"), ("action",)
+        self.parameters = Parameters(self)
+
+    def rollouts(self, wanted: int) -> int:
+        """M: `wanted`, or 1 where every location is the centre, and all rollouts would be the same."""
+        return 1 if self.config.policy == "centre" else wanted
+
+    def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
+        """The randomness of R rollouts, (T, R, 2): drawn on the host, one transfer.
+
+        First the given locations, uniform in the image or zeros, the centre; then the policy's standard normal
+        noise, or zeros where `deterministic`, so that each location is the policy's mean.
+        """
+        config, steps = self.config, self.config.glimpses
+        randomness = np.zeros((steps, rows, 2), dtype=self.dtype)
+        if config.policy == "random" or (config.policy == "learned" and config.first_location == "uniform"):
+            randomness[: self.given] = rng.uniform(-1, 1, (self.given, rows, 2))
+        if not deterministic:
+            randomness[self.given :] = rng.standard_normal((steps - self.given, rows, 2), dtype=self.dtype)
+        return self.backend.asarray(randomness)
+
+    def storage(self, rows: int) -> Rollout:
+        """Room for R rollouts."""
+        steps, xp, dtype = self.config.glimpses, self.xp, self.dtype
+        sampled = steps - self.given
+        glimpse, policy = self.glimpse.buffers(steps, rows), self.policy.buffers(sampled, rows)
+        return Rollout(
+            rho=xp.empty((steps, rows, self.sensor.size(self.image_shape[2])), dtype=dtype),
+            locations=xp.empty((steps, rows, 2), dtype=dtype),
+            samples=xp.empty((sampled, rows, 2), dtype=dtype),
+            glimpse=glimpse,
+            core=self.core.cache(steps, rows),
+            policy=policy,
+            gradients=Gradients(
+                h=xp.empty((steps, rows, self.core.units), dtype=dtype),
+                core=self.core.gradient_buffers(steps, rows),
+                glimpse=xp.empty_like(glimpse[-2]),
+                policy=xp.empty_like(policy[0]) if len(policy) > 1 else None,
+            ),
+        )
+
+    def forward(
+        self,
+        canvas: Canvas,
+        randomness: Array,
+        samples: Array | None = None,
+        out: Rollout | None = None,
+    ) -> Rollout:
+        """Look T times and answer.
+
+        Args:
+            canvas: B images, of any height and width.
+            randomness: (T, R, 2) from `draw`, R a multiple of B.
+            samples: (S, R, 2) locations to replay instead of sampling; a gradient check needs them.
+            out: a rollout of as many rows, to be overwritten. Default: new storage.
+
+        Raises:
+            UsageError: shapes do not fit together.
+        """
+        steps, xp = self.config.glimpses, self.xp
+        rollout = self.storage(randomness.shape[1]) if out is None else out
+        if randomness.shape != rollout.locations.shape:
+            raise UsageError(f"randomness must be {rollout.locations.shape}, (T, R, 2), got {randomness.shape}")
+        rollout.locations[: self.given] = randomness[: self.given]
+        for t in range(steps):
+            s = t - self.given
+            if s >= 0:
+                self.choose(t, rollout)
+                if samples is None:
+                    self.policy.sample(rollout.mu[s], randomness[t], out=rollout.samples[s])
+                else:
+                    rollout.samples[s] = samples[s]
+                # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
+                # training would end in an index error instead of saying that it diverged.
+                xp.fmax(xp.fmin(rollout.samples[s], 1), -1, out=rollout.locations[t])
+            location = rollout.locations[t]
+            rho = self.sensor.forward(canvas, location, out=rollout.rho[t])
+            g, _ = self.glimpse.forward(rho, location, out=at(t, rollout.glimpse))
+            self.core.step(g, t, rollout.core)
+        logits, _ = self.action.forward(rollout.h[-1])
+        rollout.log_p = log_softmax(logits, xp)
+        baseline, _ = self.baseline.forward(flatten_time(self.decisions(rollout)))
+        rollout.baseline = baseline.reshape(rollout.samples.shape[:2])
+        return rollout
+
+    def choose(self, t: int, rollout: Rollout) -> None:
+        """Write the mean of the location of step t (from 0), of h_t or, where the first is learned, of nothing."""
+        buffers = at(t - self.given, rollout.policy)
+        if t == 0:
+            self.policy.forward_first(out=buffers[-1])
+        else:
+            self.policy.forward(rollout.core.h[t], out=buffers)
+
+    @property
+    def blind(self) -> int:
+        """How many decisions are made of no state: 1 where the first location is learned, else 0."""
+        return int(self.given == 0)
+
+    def decisions(self, rollout: Rollout) -> Array:
+        """(S, R, N) the states at which the locations were sampled. h_0 = 0 is one where the first is learned."""
+        return rollout.core.h[self.given : -1]
+
+    def answers(self, h: Array) -> Array:
+        """(n, R, A) log p from states (n, R, N): what it would answer if it stopped there."""
+        logits, _ = self.action.forward(flatten_time(h))
+        return log_softmax(logits, self.xp).reshape(*h.shape[:2], self.classes)
+
+    def backward(
+        self, rollout: Rollout, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
+    ) -> HybridLoss:
+        """Accumulate the gradient of the hybrid loss (see `reinforce`) into `parameters.gradients`.
+
+        Routing says where the policy's gradient goes: "detached" trains the policy alone by REINFORCE,
+        and everything from the sensor to the answer by cross-entropy; "paper" lets it flow on through h_t
+        into the core and the glimpse network. The baseline's gradient never leaves the baseline.
+
+        Args:
+            rollout: what `forward` returned.
+            labels: (B,) integers.
+            routing: "detached" or "paper".
+            policy_weight: weight of the REINFORCE term.
+            gain: rewards locations for what their glimpses add. Default: the paper's rule, one reward for all.
+        """
+        h, decisions, blind, room = rollout.h, self.decisions(rollout), self.blind, rollout.gradients
+        loss = hybrid_loss(
+            rollout.log_p,
+            self.tile(labels, rollout),
+            rollout.mu,
+            rollout.samples,
+            rollout.baseline,
+            self.policy,
+            policy_weight,
+            self.xp,
+            *((self.answers(h[:-1]), gain) if gain else ()),  # a reader's loss need not know more than the paper's rule
+        )
+        dh = room.h
+        dh[:-1] = 0
+        if gain:
+            self.action.backward(flatten_time(loss.dearlier), flatten_time(h[:-1]), out=flatten_time(dh[:-1]))
+        self.action.backward(loss.dlogits, h[-1], out=dh[-1])
+        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(decisions))
+        if blind:
+            self.policy.backward_first(loss.dmu[0], rollout.mu[0])
+        policy_cache = tuple(flatten_time(array[blind:]) for array in (decisions, *rollout.policy))
+        into_core = routing == "paper"
+        d_hidden = None if room.policy is None else flatten_time(room.policy[blind:])
+        d_decisions = self.policy.backward(flatten_time(loss.dmu[blind:]), policy_cache, into_core, out=d_hidden)
+        if into_core:
+            decided = flatten_time(dh[self.given + blind - 1 : -1])
+            decided += d_decisions
+        dg = flatten_time(self.core.backward(dh, (rollout.glimpse[-1], rollout.core), out=room.core))
+        glimpse_cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
+        self.glimpse.backward(dg, glimpse_cache, input_gradient=False, out=flatten_time(room.glimpse))
+        return loss
+
+    def tile(self, labels: Array, rollout: Rollout) -> Array:
+        """(R,) labels of the rollouts, from those of the B images."""
+        return self.xp.tile(labels, len(rollout.log_p) // len(labels))
+
+    def describe(self) -> list[str]:
+        """What it sees of an image, and how far its locations spread."""
+        config, (height, width, channels) = self.config, self.image_shape
+        sides = ", ".join(f"{side}x{side}" for side in self.sensor.sides)
+        lines = [
+            f"{config.glimpses} glimpses of {sides} pixels: {self.sensor.size(channels)} of "
+            f"{height * width * channels} values each"
+        ]
+        if config.policy != "learned":
+            return [*lines, f"locations: a control, {config.policy}"]
+        spread = f"{config.std * width / 2:.2f} pixels along x, {config.std * height / 2:.2f} along y"
+        return [*lines, f"locations: the first {config.first_location}; std {config.std:g} is {spread}"]

@@ -1,0 +1,148 @@
+"""Checkpoints: one .npz with parameters, optimizer, configuration and epoch.
+
+The random state needs no place in it: every epoch's random numbers are made from (seed, purpose, epoch).
+
+| key                | content                                              |
+|--------------------|------------------------------------------------------|
+| `meta`             | UTF-8 bytes of a JSON object, see `Checkpoint`       |
+| `parameter/<name>` | one parameter                                        |
+| `optimizer/<name>` | one vector of the optimizer; absent in `best.npz`    |
+
+A file is written beside its final place and renamed, so a killed run leaves the old one whole. Reading
+never unpickles.
+"""
+
+import json
+import operator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ramnp.backend import NUMPY, Backend
+from ramnp.config import Config
+from ramnp.data.files import open_zip, read_member
+from ramnp.data.npy import parse_npy
+from ramnp.errors import CheckpointError, DataError, UsageError, first_line
+from ramnp.files import write_atomically
+from ramnp.network import Classifier, build
+
+FORMAT = "ramnp-1"
+MEMBERS, LIMIT = 1000, 4 << 30  # arrays in a file, bytes in an array
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        config: the configuration of the run.
+        image_shape: (H, W, C) of its images.
+        classes: A.
+        epoch: finished epochs.
+        best: {"epoch": ..., "validation_error": {...}} of the best epoch so far, or None without validation.
+        seconds: time spent training and validating so far.
+        parameters, optimizer: arrays by name.
+        path: the file it was read from, if it was.
+    """
+
+    config: Config
+    image_shape: tuple[int, int, int]
+    classes: int
+    epoch: int
+    best: dict[str, Any] | None
+    seconds: float
+    parameters: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    path: Path | None = None
+
+    def model(self, backend: Backend = NUMPY) -> Classifier:
+        """The model with these parameters."""
+        model = build(self.config, self.image_shape, self.classes, backend, self.config.seed)
+        self.restore(model)
+        return model
+
+    def restore(self, model: Classifier) -> None:
+        """Copy the parameters into `model`.
+
+        Raises:
+            CheckpointError: the images, names or shapes are not those of the model.
+        """
+        if (self.image_shape, self.classes) != (model.image_shape, model.classes):
+            raise CheckpointError(
+                f"{self.path} is for images {self.image_shape} of {self.classes} classes, "
+                f"and these are {model.image_shape} of {model.classes}"
+            )
+        if set(self.parameters) != set(model.parameters):
+            raise CheckpointError(f"{self.path}: the parameters are not those of its configuration")
+        for name, value in self.parameters.items():
+            if value.shape != model.parameters[name].shape:
+                raise CheckpointError(
+                    f"{self.path}: {name} has shape {value.shape}, in the model {model.parameters[name].shape}"
+                )
+            model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        OutputError: that failed. An older file stays as it was.
+    """
+    arrays = {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
+    arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
+    meta = {
+        "format": FORMAT,
+        "arrays": sorted(arrays),  # zip checks each member, but not that none is missing
+        "config": checkpoint.config.to_json(),
+        "image_shape": list(checkpoint.image_shape),
+        "classes": checkpoint.classes,
+        "epoch": checkpoint.epoch,
+        "best": checkpoint.best,
+        "seconds": checkpoint.seconds,
+    }
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a checkpoint of ramnp.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with open_zip(path, MEMBERS) as archive:
+            arrays = {
+                name.removesuffix(".npy"): parse_npy(read_member(archive, name, LIMIT), name)
+                for name in archive.namelist()
+            }
+    except (DataError, MemoryError) as error:
+        raise CheckpointError(f"{path} is damaged or not a checkpoint ({first_line(error)})") from error
+    try:
+        meta = json.loads(arrays["meta"].tobytes())
+        if meta["format"] != FORMAT:
+            raise CheckpointError(f"{path} has format {meta['format']!r}; this version reads {FORMAT!r}")
+        if sorted(arrays.keys() - {"meta"}) != meta["arrays"]:
+            raise CheckpointError(f"{path} is damaged (arrays are missing)")
+        height, width, channels = map(operator.index, meta["image_shape"])
+        return Checkpoint(
+            config=Config.from_json(dict(meta["config"])),
+            image_shape=(height, width, channels),
+            classes=operator.index(meta["classes"]),
+            epoch=operator.index(meta["epoch"]),
+            best=meta["best"],
+            seconds=float(meta["seconds"]),
+            parameters=_below("parameter/", arrays),
+            optimizer=_below("optimizer/", arrays),
+            path=path,
+        )
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of ramnp ({first_line(error)})") from error
+
+
+def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,58 @@
+"""Where figures come from: the versions, the kind of machine and the revision of the code."""
+
+import functools
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ramnp
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, machine kind and git revision, for the files of a run."""
+    return {
+        "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores, {processor()}".removesuffix(", "),
+        "git_revision": git_revision(),
+    }
+
+
+def count_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The model of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+@functools.cache
+def git_revision() -> str | None:
+    """The revision of the source tree, with "-dirty" where it was changed; None outside a clone.
+
+    Asked once, at the start: the figures that a process writes into the tree would make it look changed afterwards.
+    """
+    here = Path(__file__).resolve().parents[1]
+    if not (here.parent / ".git").exists():
+        return None
+    try:
+        revision, changes = (
+            # Without optional locks git only reads: a run must leave nothing behind in somebody's repository.
+            subprocess.run(
+                ["git", "--no-optional-locks", *command], cwd=here, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("-dirty" if changes else "")

@@ -1,0 +1,202 @@
+"""The trainer: a model, its optimizer, and one training step after the other.
+
+    for canvas, labels, randomness in trainer.batches(source, epoch):
+        trainer.step(canvas, labels, randomness, lr)
+
+`run.py` trains with it up to the last epoch, and keeps what comes of that in a folder.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from ramnp.backend import Array, Backend
+from ramnp.config import Config
+from ramnp.data.source import Source
+from ramnp.errors import CheckpointError, UsageError
+from ramnp.network import build
+from ramnp.network.sensor import Canvas
+from ramnp.training.checkpoint import Checkpoint
+from ramnp.training.optim import OPTIMIZERS, clip_gradients
+from ramnp.training.workers import Layout, Rooms, Worker, arrays_in, quiet_overflow, shared, work
+
+# Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
+ORDER, LOCATIONS = 1, 2
+
+
+class Trainer:
+    """The model and the optimizer, and one training step.
+
+    On the CPU several processes can share a batch, this one and its `workers` (see `workers.py`). Two with a matrix
+    product each keep two cores busier than one product on both.
+
+    Attributes:
+        totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
+            in total. They stay on the backend until `means` fetches them.
+
+    Raises:
+        UsageError: the workers cannot share a batch evenly.
+    """
+
+    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+        self.config, self.backend, self.xp = config, backend, backend.xp
+        self.model = build(config, image_shape, classes, backend, config.seed)
+        self.rollouts = self.model.rollouts(config.rollouts)
+        self.workers = config.workers if backend.xp is np else 1
+        if config.batch_size % self.workers:
+            raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
+        self.storage = self.model.storage(config.batch_size // self.workers * self.rollouts)
+        self.others: list[Worker] = []  # beside this process; they are started by the first step
+        self.rooms: Rooms | None = None
+        if self.workers > 1:
+            parameters = self.model.parameters
+            layout: Layout = {"values": (parameters.values.shape, parameters.values.dtype)}
+            self.memory = shared(layout)
+            values = arrays_in(self.memory, layout)["values"]
+            values[...] = parameters.values
+            parameters.use(self.model, values, parameters.gradients)
+        self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
+        self.spans = self.model.parameters.spans()
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the running sums anew."""
+        self.steps = 0
+        self.totals: Array = self.xp.zeros(len(self.model.terms) + 1 + len(self.spans) + 1, dtype=np.float64)
+
+    @quiet_overflow
+    def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
+        """Forward, backward, update: one batch, and nothing brought to the host.
+
+        Raises:
+            UsageError: the batch is not of `batch_size` images.
+            BackendError: a worker process has failed.
+        """
+        config, parameters = self.config, self.model.parameters
+        if len(labels) != config.batch_size:
+            raise UsageError(f"a step takes {config.batch_size} images, got {len(labels)}")
+        first, *rest = (self.share(images, canvas, labels, randomness) for images in self.shares)
+        if rest:
+            self.start(canvas, rest)
+        losses = work(self.model, config, first, self.storage).astype(np.float64)
+        for worker in self.others:
+            gradients, its_losses = worker.finish()
+            parameters.gradients += gradients
+            losses += its_losses
+        if self.workers > 1:  # losses are means over the batch
+            parameters.gradients /= self.workers
+            losses /= self.workers
+        squares = [self.xp.dot(parameters.gradients[span], parameters.gradients[span]) for span in self.spans.values()]
+        norms = self.xp.sqrt(self.xp.stack([*squares, sum(squares)]))
+        if config.clip:
+            clip_gradients(parameters, norms[-1], config.clip, self.xp)
+        self.optimizer.step(lr)
+        self.totals += self.xp.concatenate([losses, norms])
+        self.steps += 1
+
+    def start(self, canvas: Canvas, rest: list[tuple[Canvas, Array, Array]]) -> None:
+        """Have the other workers begin with their shares of a batch."""
+        self.make_rooms(canvas.pixels.shape, canvas.pixels.dtype)
+        room = self.rooms.find(canvas.pixels)
+        if not self.others:
+            self.others = [
+                Worker(self.model, self.config, self.memory, self.rooms, images, share)
+                for images, share in zip(self.shares[1:], rest, strict=True)
+            ]
+        for worker, (_, labels, randomness) in zip(self.others, rest, strict=True):
+            worker.start(room, labels, randomness)
+
+    def make_rooms(self, shape: tuple[int, ...], dtype: Any) -> list[Array] | None:
+        """Where batches can be made in turn, so that nothing is copied for the workers; None: one worker needs none."""
+        if self.workers == 1:
+            return None
+        if self.rooms is None:
+            self.rooms = Rooms(shape, dtype)
+        return self.rooms.pixels
+
+    def batches(self, source: Source, epoch: int) -> Iterator[tuple[Canvas, Array, Array]]:
+        """The batches of epoch number `epoch`, for `step`. Each stays until the next is asked for."""
+        size, seed = self.config.batch_size, self.config.seed
+        order, locations = (np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS))
+        for canvas, labels in source.batches(size, order, self.make_rooms(*source.room(size))):
+            yield canvas, labels, self.model.draw(locations, size * self.rollouts)
+
+    def steps_per_epoch(self, source: Source) -> int:
+        """How many those are.
+
+        Raises:
+            UsageError: there is no batch of images.
+        """
+        size = self.config.batch_size
+        if size > len(source):
+            raise UsageError(f"--batch-size {size} is more than the {len(source)} training images")
+        return len(source) // size
+
+    @property
+    def threads(self) -> int | None:
+        """Threads for a matrix product, see `limit_threads`: one if workers share the batch."""
+        return 1 if self.workers > 1 else None
+
+    @property
+    def shares(self) -> list[slice]:
+        """Which images of a batch are whose: first this process', then the other workers'."""
+        images = self.config.batch_size // self.workers
+        return [slice(start, start + images) for start in range(0, self.config.batch_size, images)]
+
+    def share(self, images: slice, canvas: Canvas, labels: Array, randomness: Array) -> tuple[Canvas, Array, Array]:
+        """Some images of a batch of B, and of the randomness (T, M B, 2) that of their M rollouts."""
+        by_image = randomness.reshape(len(randomness), self.rollouts, len(labels), 2)
+        rows = by_image[:, :, images].reshape(len(randomness), self.rollouts * (images.stop - images.start), 2)
+        return Canvas(canvas.pixels[images], canvas.margin), labels[images], rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the parameters, their gradients, the optimizer's state and the activations."""
+        arrays = [self.model.parameters.values, *(getattr(self.optimizer, name) for name in self.optimizer.state)]
+        of_each = [self.model.parameters.gradients, *chain(*self.storage.arrays().values())]
+        return sum(array.nbytes for array in arrays) + self.workers * sum(array.nbytes for array in of_each)
+
+    def means(self) -> dict[str, Any]:
+        """The running sums as means over the steps: {"loss": {...}, "reward", "gradient_norm": {...}}."""
+        means = (self.backend.to_host(self.totals) / max(self.steps, 1)).tolist()
+        return {
+            "loss": {term: means.pop(0) for term in self.model.terms},
+            "reward": means.pop(0),
+            "gradient_norm": dict(zip((*self.spans, "total"), means, strict=True)),
+        }
+
+    def finite(self) -> bool:
+        """Whether all losses and gradients so far, and all parameters, are finite."""
+        healthy = self.xp.isfinite(self.totals).all() & self.xp.isfinite(self.model.parameters.values).all()
+        return bool(self.backend.to_host(healthy))
+
+    def checkpoint(self, epoch: int, best: dict[str, Any] | None, seconds: float) -> Checkpoint:
+        """All that is needed to go on from here. On NumPy these are views: save them before the next step."""
+        host = self.backend.to_host
+        return Checkpoint(
+            config=self.config,
+            image_shape=self.model.image_shape,
+            classes=self.model.classes,
+            epoch=epoch,
+            best=best,
+            seconds=seconds,
+            parameters={name: host(self.model.parameters[name]) for name in self.model.parameters},
+            optimizer={name: host(getattr(self.optimizer, name)) for name in self.optimizer.state},
+        )
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            CheckpointError: it does not fit.
+        """
+        saved.restore(self.model)
+        for name in self.optimizer.state:
+            mine = getattr(self.optimizer, name)
+            if name not in saved.optimizer or saved.optimizer[name].shape != mine.shape:
+                raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
+            theirs = saved.optimizer[name]
+            # Adam's step count stays on the host.
+            mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
