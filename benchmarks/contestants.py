@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.timing import Contestant, Unavailable
-from ramnp.backend import Array, get_backend, limit_threads
+from ramnp.backend import get_backend, limit_threads
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
 from ramnp.errors import first_line
 from ramnp.network import build
@@ -53,10 +54,10 @@ class Task:
         images = rng.integers(0, 256, (self.config.batch_size, *self.image_shape), dtype=np.uint8)
         return images, rng.integers(0, CLASSES, len(images))
 
-    def batches(self, model: Classifier) -> list[tuple[Canvas, Array]]:
+    def batches(self, model: Classifier) -> list[Batch]:
         """Two batches in different memory, as a training makes them in turn."""
         images, labels = self.images()
-        return [(model.canvas(images), model.backend.asarray(labels)) for _ in range(2)]
+        return [Batch(model.canvas(images), model.backend.asarray(labels)) for _ in range(2)]
 
 
 class Ramnp:
@@ -66,19 +67,19 @@ class Ramnp:
         limit_threads(1 if task.config.workers > 1 else None)
         self.trainer = task.trainer()
         batches = task.batches(self.trainer.model)
-        shown = batches[0][0].pixels
-        rooms = self.trainer.make_rooms(shown.shape, shown.dtype)
-        if rooms is not None:  # where a training makes its batches
-            for room in rooms:
-                room[...] = shown
-            batches = [(Canvas(room, self.trainer.model.margin), batches[0][1]) for room in rooms]
+        if self.trainer.workers > 1:  # in the shared memory where a training makes its batches
+            canvas, labels, *_ = batches[0]
+            slots = self.trainer.slots_for(canvas.pixels.shape, canvas.pixels.dtype).pixels
+            for pixels in slots:
+                pixels[...] = canvas.pixels
+            batches = [Batch(Canvas(pixels, canvas.margin), labels, slot=slot) for slot, pixels in enumerate(slots)]
         self.batches = itertools.cycle(batches)
         self.rng = np.random.default_rng(0)
 
     def step(self) -> None:
-        canvas, labels = next(self.batches)
-        randomness = self.trainer.model.draw(self.rng, len(labels) * self.trainer.rollouts)
-        self.trainer.step(canvas, labels, randomness, LR)
+        batch = next(self.batches)
+        randomness = self.trainer.model.draw(self.rng, len(batch.labels) * self.trainer.rollouts)
+        self.trainer.step(batch._replace(randomness=randomness), LR)
 
     def wait(self) -> None:
         self.trainer.backend.to_host(self.trainer.totals)
@@ -109,7 +110,7 @@ def pytorch(task: Task, kind: str) -> Contestant:
     return contestant
 
 
-class Batch:
+class BatchMaking:
     """Making a batch: its images are gathered from those of a split, which is as large."""
 
     def __init__(self, task: Task) -> None:

@@ -343,7 +343,7 @@ class Training:
         self.batches = cycle(
             [
                 (torch.from_numpy(canvas.pixels).to(self.device), torch.from_numpy(labels).to(self.device))
-                for canvas, labels in task.batches(ours)
+                for canvas, labels, *_ in task.batches(ours)
             ]
         )
         self.totals = torch.zeros(5, device=self.device)

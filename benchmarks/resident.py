@@ -59,7 +59,7 @@ def flatness(connection: Connection, task: Task, marks: tuple[int, ...]) -> None
     source = Source(Split(images, rng.integers(0, CLASSES, len(images))), trainer.backend, trainer.model.margin)
     epochs = (trainer.batches(source, epoch) for epoch in itertools.count(1))
     for step, batch in enumerate(itertools.chain.from_iterable(epochs), 1):
-        trainer.step(*batch, LR)
+        trainer.step(batch, LR)
         if step in marks:
             connection.send(resident("VmRSS"))
         if step == marks[-1]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from benchmarks.contestants import Batch, Ramnp, Task
+from benchmarks.contestants import BatchMaking, Ramnp, Task
 from benchmarks.section import COLOURS, WIDTH, Options, Section, table, task_of
 from benchmarks.timing import measure as measure_times
 from ramnp.config import Config
@@ -74,7 +74,7 @@ def measure(options: Options) -> dict[str, Any]:
         tasks = {value: sweep.task(value, options.backend) for value in values}
         contestants = {f"step {value}": (Ramnp, task) for value, task in tasks.items()}
         if sweep.field is None:
-            contestants |= {f"batch {value}": (Batch, task) for value, task in tasks.items()}
+            contestants |= {f"batch {value}": (BatchMaking, task) for value, task in tasks.items()}
         times, _ = measure_times(contestants, options.plan)
         kinds = ("step", "batch") if sweep.field is None else ("step",)
         result[name] = {"values": values, "workers": [task.config.workers for task in tasks.values()]}

@@ -107,7 +107,7 @@ class Race:
         config, trainer = self.config, self.trainer
         steps = trainer.steps_per_epoch(self.train)
         for step, batch in enumerate(islice(trainer.batches(self.train, epoch), self.limit_batches)):
-            trainer.step(*batch, learning_rate(config, (epoch - 1) * steps + step, steps))
+            trainer.step(batch, learning_rate(config, (epoch - 1) * steps + step, steps))
 
 
 def text(result: dict[str, Any]) -> str:

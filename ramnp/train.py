@@ -54,7 +54,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
     print(f"memory: {trainer.nbytes / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
-    trainer.step(*next(trainer.batches(source, epoch=1)), config.lr)
+    trainer.step(next(trainer.batches(source, epoch=1)), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
     if not trainer.finite():
         raise DivergenceError(f"the first batch gives a loss that is not finite ({loss})")

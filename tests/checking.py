@@ -1,5 +1,5 @@
 """What several tests check: gradients, where a random weighting of the outputs makes any part a scalar function, and
-batches made in rooms."""
+batches made in slots."""
 
 import numpy as np
 import strict_cupy
@@ -53,13 +53,13 @@ def wrong_gradients(part, forward, backward, inputs, rng):
     return failures(lambda: float((forward(*inputs.values())[0] * weights).sum()), arrays)
 
 
-def fills_rooms(source, size):
-    """A source makes its batches in rooms, in turn, as it makes them elsewhere."""
-    shape, dtype = source.room(size)
-    rooms = [np.full(shape, 7, dtype) for _ in range(2)]
-    given, own = (source.batches(size, np.random.default_rng(0), places) for places in (rooms, None))
-    for number, ((canvas, labels), (expected, expected_labels)) in enumerate(zip(given, own, strict=True)):
-        assert canvas.pixels is rooms[number % 2]
+def fills_slots(source, size):
+    """A source writes its batches into slots in turn, and they are those it makes elsewhere."""
+    shape, dtype = source.slot_layout(size)
+    slots = [np.full(shape, 7, dtype) for _ in range(2)]
+    given, own = (source.batches(size, np.random.default_rng(0), places) for places in (slots, None))
+    for number, ((canvas, labels, *_), (expected, expected_labels, *_)) in enumerate(zip(given, own, strict=True)):
+        assert canvas.pixels is slots[number % 2]
         np.testing.assert_array_equal(canvas.pixels, expected.pixels)
         np.testing.assert_array_equal(labels, expected_labels)
     assert number > 1

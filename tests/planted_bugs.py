@@ -217,9 +217,8 @@ import numpy as np
 from ramnp.network.model import RecurrentAttentionModel, flatten_time
 from ramnp.network.reinforce import hybrid_loss
 class MyModel(RecurrentAttentionModel):
-    def backward(self, rollout, labels, routing, policy_weight):
-        loss = hybrid_loss(rollout.log_p, self.tile(labels, rollout), rollout.mu, rollout.samples, rollout.baseline,
-                           self.policy, policy_weight)
+    def backward(self, rollout, labels, rule):
+        loss = hybrid_loss(rollout.log_p, self.tile(labels, rollout), rollout.decisions, self.policy, rule)
         dh = np.zeros_like(rollout.h)
         decisions = flatten_time(rollout.h[:-1])
         earlier = flatten_time(dh[:-1])
@@ -228,7 +227,7 @@ class MyModel(RecurrentAttentionModel):
         leak = self.baseline.backward(flatten_time(loss.dbaseline), decisions, input_gradient=True)
         cache = (decisions, *(flatten_time(b) for b in rollout.policy))
         into_core = self.policy.backward(flatten_time(dmu), cache)
-        if routing == "paper":
+        if rule.routing == "paper":
             earlier += into_core
         dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
         cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))

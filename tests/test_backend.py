@@ -9,6 +9,7 @@ import strict_cupy
 
 from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError
 from ramnp.network import build
@@ -63,8 +64,8 @@ def trained(backend, config, steps=3):
     images = rng.integers(0, 256, (steps * config.batch_size, 12, 10, 3)).astype(np.uint8)
     source = Source(Split(images, rng.integers(0, 5, len(images))), backend, trainer.model.margin)
     before = strict_cupy.counts.syncs
-    for canvas, labels in source.batches(config.batch_size, rng):
-        trainer.step(canvas, labels, trainer.model.draw(rng, len(labels) * trainer.rollouts), 1e-2)
+    for canvas, labels, *_ in source.batches(config.batch_size, rng):
+        trainer.step(Batch(canvas, labels, trainer.model.draw(rng, len(labels) * trainer.rollouts)), 1e-2)
     return trainer, strict_cupy.counts.syncs - before
 
 

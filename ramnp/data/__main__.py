@@ -82,7 +82,7 @@ def show(config: DataConfig, split: str, out: Path) -> None:
         raise UsageError(f"there are no {split} images: hold some out with --validation")
     size = min(IMAGES, len(source))
     # In training images come in random order and are generated afresh; the other splits stay as they are.
-    canvas, labels = next(source.batches(size, np.random.default_rng(0) if split == "train" else None))
+    canvas, labels, *_ = next(source.batches(size, np.random.default_rng(0) if split == "train" else None))
     names = dataset.class_names
     plot_sheet(canvas.pixels, [names[label] if names else str(label) for label in labels], out)
     print(f"{out}: {size} {split} images of {config.dataset}")

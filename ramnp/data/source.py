@@ -5,11 +5,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 
 from ramnp.backend import Array, Backend
+from ramnp.data.batch import Batch
 from ramnp.data.generate import DIGIT, Scene
 from ramnp.data.prefetch import prefetch
 from ramnp.errors import UsageError
@@ -50,30 +50,30 @@ class Source:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def room(self, size: int) -> tuple[tuple[int, ...], Any]:
-        """Shape and type of the pixels of a batch."""
+    def slot_layout(self, size: int) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and type of the pixels of a batch of `size` images: what a slot must have room for."""
         return (size, *self.canvas.pixels.shape[1:]), self.canvas.pixels.dtype
 
     def batches(
-        self, size: int, rng: np.random.Generator | None = None, rooms: Sequence[Array] | None = None
-    ) -> Iterator[tuple[Canvas, Array]]:
-        """Canvases and labels (B,), each image once.
+        self, size: int, rng: np.random.Generator | None = None, slots: Sequence[Array] | None = None
+    ) -> Iterator[Batch]:
+        """Batches of `size` images, each image once.
 
-        With `rng`: in random order and only whole batches, as training wants them. Without: in order,
-        the last batch smaller where it must be, as evaluation wants them.
+        With `rng`: in random order and only whole batches, as training wants them. Without: in order, the last batch
+        smaller if need be, as evaluation wants them.
 
-        With `rooms` (two or more NumPy arrays, see `room`), which go with `rng`, the pixels are written into them in
-        turn, and stay until the next batch is asked for.
+        `slots` go with `rng`: two or more NumPy arrays (see `slot_layout`). The pixels of the batches are written into
+        them in turn, and stay until the next batch is asked for.
         """
         order, starts = plan(len(self), size, rng)
         order = self.backend.asarray(order)
-        for start, room in zip(starts, cycle(rooms or [None]), strict=False):
+        for start, (slot, room) in zip(starts, in_turn(slots), strict=False):
             chosen = order[start : start + size]
             if room is None:
                 pixels = self.canvas.pixels.take(chosen, axis=0)
-            else:  # "clip": else NumPy writes a copy first, for fear of an index that is none
+            else:  # "clip": otherwise NumPy writes into a copy first, in case an index is out of bounds
                 pixels = self.canvas.pixels.take(chosen, axis=0, out=room, mode="clip")
-            yield Canvas(pixels, self.canvas.margin), self.labels.take(chosen)
+            yield Batch(Canvas(pixels, self.canvas.margin), self.labels.take(chosen), slot=slot)
 
 
 class GeneratedSource(Source):
@@ -99,14 +99,14 @@ class GeneratedSource(Source):
         other.drawing = number
         return other
 
-    def room(self, size: int) -> tuple[tuple[int, ...], Any]:
+    def slot_layout(self, size: int) -> tuple[tuple[int, ...], np.dtype]:
         side = self.scene.size + 2 * self.margin
         return (size, side, side, self.digits.shape[3]), self.digits.dtype
 
     def batches(
-        self, size: int, rng: np.random.Generator | None = None, rooms: Sequence[Array] | None = None
-    ) -> Iterator[tuple[Canvas, Array]]:
-        """Canvases and labels (B,), each digit once.
+        self, size: int, rng: np.random.Generator | None = None, slots: Sequence[Array] | None = None
+    ) -> Iterator[Batch]:
+        """Batches of `size` images, each digit once.
 
         With `rng`: in random order, only whole batches, and images that were never seen before. Without: in order,
         the last batch smaller where it must be, and always the same images, whatever the size of the batches, the
@@ -114,7 +114,7 @@ class GeneratedSource(Source):
 
         On the CPU the next batch is made while the last is used; on a GPU both wait in one queue of kernels.
         """
-        made = self._made(size, rng, rooms)
+        made = self._made(size, rng, slots)
         return prefetch(made) if self.backend.xp is np else made
 
     def corners(self) -> np.ndarray:
@@ -123,16 +123,19 @@ class GeneratedSource(Source):
         rng = np.random.default_rng([SEED, self.stream, self.drawing])
         return self.scene.draw(rng, np.arange(len(self)), self.digits.shape)[:, 1:DIGIT]
 
-    def _made(
-        self, size: int, rng: np.random.Generator | None, rooms: Sequence[Array] | None
-    ) -> Iterator[tuple[Canvas, Array]]:
+    def _made(self, size: int, rng: np.random.Generator | None, slots: Sequence[Array] | None) -> Iterator[Batch]:
         order, starts = plan(len(self), size, rng)
         rng = rng or np.random.default_rng([SEED, self.stream, self.drawing])
-        for start, room in zip(starts, cycle(rooms or [None]), strict=False):
+        for start, (slot, room) in zip(starts, in_turn(slots), strict=False):
             recipes = self.scene.draw(rng, order[start : start + size], self.digits.shape)
             recipes = self.backend.asarray(recipes)
             canvas = self.scene.render(self.digits, recipes, self.margin, self.backend.xp, out=room)
-            yield canvas, self.labels.take(recipes[:, 0])
+            yield Batch(canvas, self.labels.take(recipes[:, 0]), slot=slot)
+
+
+def in_turn(slots: Sequence[Array] | None) -> Iterator[tuple[int | None, Array | None]]:
+    """The slots with their numbers, again and again; without slots, (None, None) for ever."""
+    return cycle(enumerate(slots) if slots else [(None, None)])
 
 
 def plan(count: int, size: int, rng: np.random.Generator | None) -> tuple[np.ndarray, range]:

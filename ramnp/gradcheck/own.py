@@ -20,7 +20,7 @@ from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.parameters import Part
 from ramnp.network.policy import SQUASHES, GaussianPolicy
-from ramnp.network.reinforce import Gain
+from ramnp.network.reinforce import Gain, LearningRule
 
 SAMPLE = 40  # coordinates of a large array that are checked
 
@@ -171,7 +171,7 @@ def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
     yield of_function(lambda: reinforce.baseline_loss(b, reward), b, "baseline", gradient, backend.xp)
 
 
-def model(routing: str, gain: Gain | None = None) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+def model(rule: LearningRule) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for name, scales, channels, rollouts, first in (("rnn", 1, 1, 2, "uniform"), ("lstm", 2, 3, 1, "learned")):
             config = ModelConfig(
@@ -183,21 +183,21 @@ def model(routing: str, gain: Gain | None = None) -> Callable[[Backend, np.rando
             canvas = made.canvas(rng.random((3, 9, 7, channels)))
             labels = backend.asarray(rng.integers(0, 4, 3))
             randomness = made.draw(rng, 3 * rollouts)
-            yield of_model(made, canvas, labels, randomness, routing, gain)
+            yield of_model(made, canvas, labels, randomness, rule)
 
     return checks
 
 
 def of_model(
-    made: RecurrentAttentionModel, canvas: Any, labels: Array, randomness: Array, routing: str, gain: Gain | None
+    made: RecurrentAttentionModel, canvas: Any, labels: Array, randomness: Array, rule: LearningRule
 ) -> Subject:
     """A whole model, with all frozen that the estimator takes as constant (`surrogate.py`)."""
     rollout = made.forward(canvas, randomness)
-    frozen = freeze(made, rollout, labels, gain)
+    frozen = freeze(made, rollout, labels, rule)
     made.parameters.gradients.fill(0)
-    made.backward(rollout, labels, routing, 0.7, gain)
+    made.backward(rollout, labels, rule)
     arrays = {name: (made.parameters[name], made.parameters.gradient(name)) for name in made.parameters}
-    return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, routing, 0.7, gain), arrays)
+    return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, rule), arrays)
 
 
 def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
@@ -236,11 +236,11 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "baseline": baseline,
     "policy-loss": policy_loss,
     "baseline-loss": baseline_loss,
-    "model-detached": model("detached"),
-    "model-paper": model("paper"),
+    "model-detached": model(LearningRule("detached", 0.7)),
+    "model-paper": model(LearningRule("paper", 0.7)),
     "fc": comparison("fc"),
     "cnn": comparison("cnn"),
-    "model-gain": model("paper", Gain(early_weight=0.4, discount=0.6)),
+    "model-gain": model(LearningRule("paper", 0.7, Gain(early_weight=0.4, discount=0.6))),
 }
 
 

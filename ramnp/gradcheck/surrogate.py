@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from ramnp.backend import Array
 from ramnp.network.layers import flatten_time
 from ramnp.network.model import RecurrentAttentionModel, Rollout
-from ramnp.network.reinforce import Gain, gain_returns, loss_terms, rewards
+from ramnp.network.reinforce import (
+    LearningRule,
+    answer_loss,
+    baseline_loss,
+    gain_returns,
+    policy_loss,
+    rewards,
+)
 from ramnp.network.sensor import Canvas
 
 
@@ -31,17 +38,17 @@ class Frozen:
     labels: Array
 
 
-def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, gain: Gain | None = None) -> Frozen:
+def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, rule: LearningRule) -> Frozen:
     """Copy what is constant from a rollout with labels (B,)."""
     labels = model.tile(labels, rollout)
-    if gain:
-        earlier, sampled = model.answers(rollout.h[:-1]), len(rollout.samples)
-        reward = gain_returns(earlier, rollout.log_p, labels, sampled, gain.discount, model.xp)
+    if rule.gain:
+        early, sampled = model.answers(rollout.h[:-1]), len(rollout.samples)
+        reward = gain_returns(early, rollout.log_p, labels, sampled, rule.gain.discount, model.xp)
     else:
         reward = rewards(rollout.log_p, labels)
     return Frozen(
         samples=rollout.samples.copy(),
-        decisions=model.decisions(rollout).copy(),
+        decisions=model.deciding(rollout).copy(),
         reward=reward,
         advantage=reward - rollout.baseline,
         labels=labels,
@@ -49,31 +56,19 @@ def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, gain
 
 
 def surrogate_loss(
-    model: RecurrentAttentionModel,
-    canvas: Canvas,
-    randomness: Array,
-    frozen: Frozen,
-    routing: str,
-    policy_weight: float,
-    gain: Gain | None = None,
+    model: RecurrentAttentionModel, canvas: Canvas, randomness: Array, frozen: Frozen, rule: LearningRule
 ) -> float:
     """The hybrid loss at the model's present parameters, with all else frozen."""
     rollout = model.forward(canvas, randomness, samples=frozen.samples)
     mu, blind = rollout.mu, model.blind
-    if routing == "detached":
+    if rule.routing == "detached":
         of_states, _ = model.policy.forward(flatten_time(frozen.decisions[blind:]))
         mu = model.xp.concatenate([mu[:blind], of_states.reshape(mu[blind:].shape)])
+    log_pi = model.policy.log_prob(frozen.samples, mu)
     baseline = model.baseline.forward(flatten_time(frozen.decisions))[0].reshape(rollout.baseline.shape)
-    terms = loss_terms(
-        rollout.log_p,
-        frozen.labels,
-        model.policy.log_prob(frozen.samples, mu),
-        frozen.advantage,
-        baseline,
-        frozen.reward,
-        policy_weight,
-        model.xp,
-        model.answers(rollout.h[:-1]) if gain else None,
-        gain,
+    early = model.answers(rollout.h[:-1]) if rule.gain else None
+    return float(
+        answer_loss(rollout.log_p, frozen.labels, rule, model.xp, early)
+        + rule.policy_weight * policy_loss(frozen.advantage, log_pi)
+        + baseline_loss(baseline, frozen.reward)
     )
-    return float(sum(terms.values()))

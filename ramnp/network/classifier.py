@@ -4,7 +4,7 @@ Training, in the commands' words:
 
     randomness = model.draw(rng, rows)                        all that is random
     outcome = model.forward(canvas, randomness, out=storage)  log p and what `backward` needs
-    loss = model.backward(outcome, labels, ...)               into model.parameters.gradients
+    loss = model.backward(outcome, labels, rule)              into model.parameters.gradients
 
 Using it is `model.predict(images)`. A new model is a subclass, and a line in `models.py`.
 """
@@ -19,7 +19,7 @@ from ramnp.backend import Array, Backend, limit_threads
 from ramnp.config import ModelConfig
 from ramnp.errors import UsageError
 from ramnp.network.parameters import Parameters, Part
-from ramnp.network.reinforce import Gain
+from ramnp.network.reinforce import LearningRule
 from ramnp.network.sensor import Canvas, pad
 
 
@@ -76,9 +76,7 @@ class Classifier(Part):
         """The outcome for B images and R rollouts, row r about image r mod B; its `log_p` is (R, A)."""
         raise NotImplementedError
 
-    def backward(
-        self, outcome: Any, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
-    ) -> Any:
+    def backward(self, outcome: Any, labels: Array, rule: LearningRule) -> Any:
         """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
         raise NotImplementedError
 

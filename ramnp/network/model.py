@@ -30,7 +30,7 @@ from ramnp.network.heads import ActionNetwork, Baseline
 from ramnp.network.layers import flatten_time, log_softmax
 from ramnp.network.parameters import Parameters
 from ramnp.network.policy import GaussianPolicy
-from ramnp.network.reinforce import TERMS, Gain, HybridLoss, hybrid_loss
+from ramnp.network.reinforce import TERMS, Decisions, HybridLoss, LearningRule, hybrid_loss
 from ramnp.network.sensor import Canvas, GlimpseSensor
 
 
@@ -69,8 +69,13 @@ class Rollout:
         return self.policy[-1]
 
     @property
+    def decisions(self) -> Decisions:
+        """The S sampled locations, as the learning rule takes them."""
+        return Decisions(self.mu, self.samples, self.baseline)
+
+    @property
     def h(self) -> Array:
-        """(T, R, N) states h_1..h_T."""
+        """(T, R, N) states h_1 .. h_T."""
         return self.core.h[1:]
 
     def arrays(self) -> dict[str, tuple[Array, ...]]:
@@ -234,7 +239,7 @@ class RecurrentAttentionModel(Classifier):
             self.core.step(g, t, rollout.core)
         logits, _ = self.action.forward(rollout.h[-1])
         rollout.log_p = log_softmax(logits, xp)
-        baseline, _ = self.baseline.forward(flatten_time(self.decisions(rollout)))
+        baseline, _ = self.baseline.forward(flatten_time(self.deciding(rollout)))
         rollout.baseline = baseline.reshape(rollout.samples.shape[:2])
         return rollout
 
@@ -248,11 +253,11 @@ class RecurrentAttentionModel(Classifier):
 
     @property
     def blind(self) -> int:
-        """How many decisions are made of no state: 1 where the first location is learned, else 0."""
+        """How many decisions are made before anything was seen: 1 if the first location is learned, else 0."""
         return int(self.given == 0)
 
-    def decisions(self, rollout: Rollout) -> Array:
-        """(S, R, N) the states at which the locations were sampled. h_0 = 0 is one where the first is learned."""
+    def deciding(self, rollout: Rollout) -> Array:
+        """(S, R, N) states from which the locations were sampled: the last S of h_0 .. h_{T-1}, with h_0 = 0."""
         return rollout.core.h[self.given : -1]
 
     def answers(self, h: Array) -> Array:
@@ -260,53 +265,73 @@ class RecurrentAttentionModel(Classifier):
         logits, _ = self.action.forward(flatten_time(h))
         return log_softmax(logits, self.xp).reshape(*h.shape[:2], self.classes)
 
-    def backward(
-        self, rollout: Rollout, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
-    ) -> HybridLoss:
+    def backward(self, rollout: Rollout, labels: Array, rule: LearningRule) -> HybridLoss:
         """Accumulate the gradient of the hybrid loss (see `reinforce`) into `parameters.gradients`.
 
-        Routing says where the policy's gradient goes: "detached" trains the policy alone by REINFORCE,
-        and everything from the sensor to the answer by cross-entropy; "paper" lets it flow on through h_t
-        into the core and the glimpse network. The baseline's gradient never leaves the baseline.
+        From the loss down to the glimpses, in the order of the calls: each step adds to `dh`, the gradient that every
+        h_t receives from above, until the core carries all of it back through time.
 
         Args:
             rollout: what `forward` returned.
             labels: (B,) integers.
-            routing: "detached" or "paper".
-            policy_weight: weight of the REINFORCE term.
-            gain: rewards locations for what their glimpses add. Default: the paper's rule, one reward for all.
+            rule: the learning rule.
         """
-        h, decisions, blind, room = rollout.h, self.decisions(rollout), self.blind, rollout.gradients
-        loss = hybrid_loss(
-            rollout.log_p,
-            self.tile(labels, rollout),
-            rollout.mu,
-            rollout.samples,
-            rollout.baseline,
-            self.policy,
-            policy_weight,
-            self.xp,
-            *((self.answers(h[:-1]), gain) if gain else ()),  # a reader's loss need not know more than the paper's rule
-        )
-        dh = room.h
-        dh[:-1] = 0
-        if gain:
-            self.action.backward(flatten_time(loss.dearlier), flatten_time(h[:-1]), out=flatten_time(dh[:-1]))
-        self.action.backward(loss.dlogits, h[-1], out=dh[-1])
-        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(decisions))
-        if blind:
-            self.policy.backward_first(loss.dmu[0], rollout.mu[0])
-        policy_cache = tuple(flatten_time(array[blind:]) for array in (decisions, *rollout.policy))
-        into_core = routing == "paper"
-        d_hidden = None if room.policy is None else flatten_time(room.policy[blind:])
-        d_decisions = self.policy.backward(flatten_time(loss.dmu[blind:]), policy_cache, into_core, out=d_hidden)
-        if into_core:
-            decided = flatten_time(dh[self.given + blind - 1 : -1])
-            decided += d_decisions
-        dg = flatten_time(self.core.backward(dh, (rollout.glimpse[-1], rollout.core), out=room.core))
-        glimpse_cache = tuple(flatten_time(a) for a in (rollout.rho, rollout.locations, *rollout.glimpse))
-        self.glimpse.backward(dg, glimpse_cache, input_gradient=False, out=flatten_time(room.glimpse))
+        loss = self.loss(rollout, labels, rule)
+        dh = rollout.gradients.h  # (T, R, N): of h_1 .. h_T
+        self.backward_heads(loss, rollout, dh)
+        self.backward_policy(loss, rollout, rule, dh)
+        self.backward_through_time(rollout, dh)
         return loss
+
+    def loss(self, rollout: Rollout, labels: Array, rule: LearningRule) -> HybridLoss:
+        """L, and its gradients with respect to what the heads and the policy put out."""
+        early = self.answers(rollout.h[:-1]) if rule.gain else None
+        return hybrid_loss(
+            rollout.log_p, self.tile(labels, rollout), rollout.decisions, self.policy, rule, self.xp, early
+        )
+
+    def backward_heads(self, loss: HybridLoss, rollout: Rollout, dh: Array) -> None:
+        """Write dh from the answers: dh_T = dlogits W_a^T, and 0 for the other states, which no answer was read off.
+
+        If gains are rewarded, early answers were read off h_1 .. h_{T-1}. The baseline's gradient goes nowhere: to the
+        baseline, h_t is a constant.
+        """
+        h = rollout.h
+        dh[:-1] = 0
+        if loss.dearly is not None:
+            self.action.backward(flatten_time(loss.dearly), flatten_time(h[:-1]), out=flatten_time(dh[:-1]))
+        self.action.backward(loss.dlogits, h[-1], out=dh[-1])
+        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(self.deciding(rollout)))
+
+    def backward_policy(self, loss: HybridLoss, rollout: Rollout, rule: LearningRule, dh: Array) -> None:
+        """The gradient of the locations: into the policy and, with "paper" routing, on into the states it saw.
+
+        mu_t, the mean of l_{t+1}, was made from h_t: the decisions on l_2 .. l_T belong to h_1 .. h_{T-1}. A learned
+        first location was made from no state.
+        """
+        if not len(loss.dmu):
+            return  # a control, or a single glimpse: nothing was decided
+        if self.blind:
+            self.policy.backward_first(loss.dmu[0], rollout.mu[0])
+        seen = slice(self.blind, None)  # l_2 .. l_T
+        states, room = self.deciding(rollout)[seen], rollout.gradients.policy
+        d_states = self.policy.backward(
+            flatten_time(loss.dmu[seen]),
+            (flatten_time(states), *(flatten_time(buffer[seen]) for buffer in rollout.policy)),
+            input_gradient=rule.routing == "paper",
+            out=None if room is None else flatten_time(room[seen]),
+        )
+        if rule.routing == "paper":
+            dh[:-1] += d_states.reshape(states.shape)
+
+    def backward_through_time(self, rollout: Rollout, dh: Array) -> None:
+        """dh back through the core to every g_t, and on into the glimpse network: T R rows at once."""
+        dg = self.core.backward(dh, (rollout.glimpse[-1], rollout.core), out=rollout.gradients.core)
+        cache = tuple(flatten_time(array) for array in (rollout.rho, rollout.locations, *rollout.glimpse))
+        # Pixels and locations are constants, so the glimpse network's own input needs no gradient.
+        self.glimpse.backward(
+            flatten_time(dg), cache, input_gradient=False, out=flatten_time(rollout.gradients.glimpse)
+        )
 
     def tile(self, labels: Array, rollout: Rollout) -> Array:
         """(R,) labels of the rollouts, from those of the B images."""

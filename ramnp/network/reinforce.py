@@ -1,12 +1,12 @@
 """The learning rule: a hybrid of supervised learning and REINFORCE (paper, section 3.2).
 
-The answer is trained by cross-entropy. The locations are not differentiable, so they are trained by
-the score function: with a reward of 1 for a right answer and 0 for a wrong one, and J its expectation,
+The answer is trained by cross-entropy. The locations cannot be differentiated, so they are trained by the score
+function. Let the reward be 1 for a right answer and 0 for a wrong one, and J its expectation. Then
 
-    grad J = E[ sum_t (reward - b_t) grad log pi(l_{t+1} | mu_t) ],
+    grad J = E[ sum_t (reward - b_t) grad log pi(l_{t+1} | mu_t) ].
 
-and the baseline b_t, which changes the variance of that estimate and not its mean, is regressed on the
-reward. The function whose gradient is all of this is the surrogate loss
+The baseline b_t changes the variance of this estimate, not its mean. It is regressed on the reward. The function whose
+gradient is all of this is the surrogate loss
 
     L =   cross-entropy(log p, label)
         - policy_weight * mean over rollouts of  sum over t of  advantage_t log pi(l_{t+1} | mu_t)
@@ -14,17 +14,17 @@ reward. The function whose gradient is all of this is the surrogate loss
 
 in which the sampled l, the reward and advantage_t = reward - b_t are constants (Williams 1992).
 
-That is the paper's rule: one answer, and one reward for all locations alike. Beside it stands another (`Gain`). What
-the network would answer if it stopped at t is read off h_t in the same way, and trained: the cross-entropy of each
-answer before the last is added to L, with the weight `early_weight`. A glimpse gains what it adds to the probability of
-the label, and in place of the reward l_{t+1} has, as a constant like it,
+That is the paper's rule: one answer, and the same reward for all locations. `Gain` is another. The network also answers
+from h_t at each t before the last. These early answers are trained: L gains their cross-entropies, with the weight
+`early_weight`. A glimpse's gain is what it adds to the probability of the label. Instead of the reward, l_{t+1} gets a
+return, which is a constant too:
 
     return_t = gain_{t+1} + discount gain_{t+2} + discount^2 gain_{t+3} + ...,
     gain_t = p_t - p_{t-1},    p_t = softmax(h_t W_a + b_a)[label],    p_0 = 0.
 
-With a discount of 0 each location is rewarded for its own glimpse alone: every one then has an objective of its own.
-With 1 the gains add up to p_T - p_t. That is one objective for all again, the probability of a right answer at the end:
-p_t was known before the location was chosen, and so, like a baseline, changes nothing but the variance.
+With a discount of 0, each location is rewarded for its own glimpse alone, so each has its own objective. With 1, the
+gains add up to p_T - p_t. All locations then share one objective again, the probability of a right answer at the end:
+p_t was known before the location was chosen, so like a baseline it changes only the variance.
 """
 
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ramnp.backend import Array
+from ramnp.config import LearningConfig
 from ramnp.network.layers import cross_entropy, cross_entropy_backward, one_hot
 from ramnp.network.policy import GaussianPolicy
 
@@ -39,15 +40,50 @@ TERMS = ("action", "policy", "baseline")
 
 
 class Gain(NamedTuple):
-    """The rule that rewards locations for what their glimpses add: see above.
+    """The rule that rewards each location for what its glimpse adds. See the top of this file.
 
     Attributes:
-        early_weight: of the cross-entropy of the answers before the last.
-        discount: of the gains of later glimpses.
+        early_weight: weight of the cross-entropy of the answers before the last.
+        discount: discount per later glimpse; 0 rewards the next one only.
     """
 
     early_weight: float
     discount: float
+
+
+class LearningRule(NamedTuple):
+    """How the terms of L are weighed, and where the policy's gradient goes.
+
+    Attributes:
+        routing: "detached": REINFORCE trains the policy alone, cross-entropy everything from sensor to answer.
+            "paper": REINFORCE flows on through h_t into the core and the glimpse network.
+        policy_weight: weight of the REINFORCE term.
+        gain: rewards each location for what its glimpse adds; None is the paper's rule, one reward for all.
+    """
+
+    routing: str = "detached"
+    policy_weight: float = 1.0
+    gain: Gain | None = None
+
+    @classmethod
+    def of(cls, config: LearningConfig) -> "LearningRule":
+        """The rule that a configuration names."""
+        gain = Gain(config.early_weight, config.discount) if config.reward == "gain" else None
+        return cls(config.routing, config.policy_weight, gain)
+
+
+class Decisions(NamedTuple):
+    """The S sampled locations of R rollouts: what was aimed at, what came, and the reward expected then.
+
+    Attributes:
+        mu: (S, R, 2) means.
+        samples: (S, R, 2) samples, not clipped to the image.
+        baseline: (S, R).
+    """
+
+    mu: Array
+    samples: Array
+    baseline: Array
 
 
 class HybridLoss(NamedTuple):
@@ -56,12 +92,12 @@ class HybridLoss(NamedTuple):
     R rollouts, S sampled locations in each, A classes.
 
     Attributes:
-        terms: the three terms of L by name (`TERMS`), 0-d arrays; "action" has the earlier answers in it.
+        terms: the three terms of L by name (`TERMS`), 0-d arrays; "action" includes the early answers.
         reward: the share of right answers after the last glimpse, a 0-d array.
-        dlogits: (R, A), of the last answer.
+        dlogits: (R, A) gradient of the logits of the last answer.
         dmu: (S, R, 2).
         dbaseline: (S, R).
-        dearlier: (T - 1, R, A), of the logits of the answers before, or None where they are not trained.
+        dearly: (T - 1, R, A) gradient of the logits of the early answers; None if they are not trained.
     """
 
     terms: dict[str, Array]
@@ -69,7 +105,7 @@ class HybridLoss(NamedTuple):
     dlogits: Array
     dmu: Array
     dbaseline: Array
-    dearlier: Array | None = None
+    dearly: Array | None = None
 
 
 def rewards(log_p: Array, labels: Array) -> Array:
@@ -77,16 +113,24 @@ def rewards(log_p: Array, labels: Array) -> Array:
     return (log_p.argmax(axis=1) == labels).astype(log_p.dtype)
 
 
-def gain_returns(earlier: Array, log_p: Array, labels: Array, sampled: int, discount: float, xp: Any = np) -> Array:
-    """(S, R) the returns of the last S = `sampled` locations, from the answers before the last and the last."""
-    answers = xp.concatenate([earlier, log_p[None]])
+def gain_returns(early: Array, log_p: Array, labels: Array, sampled: int, discount: float, xp: Any = np) -> Array:
+    """(S, R) returns of the last S = `sampled` locations, from the early answers (T - 1, R, A) and the last (R, A)."""
+    answers = xp.concatenate([early, log_p[None]])
     p = (xp.exp(answers) * one_hot(labels, answers.shape[2], xp)).sum(axis=2)
     returns = p.copy()
-    returns[1:] -= p[:-1]
+    returns[1:] -= p[:-1]  # the gains
     returns = returns[len(p) - sampled :]
     for s in reversed(range(sampled - 1)):
         returns[s] += discount * returns[s + 1]
     return returns
+
+
+def answer_loss(log_p: Array, labels: Array, rule: LearningRule, xp: Any = np, early: Array | None = None) -> Array:
+    """The cross-entropy of the last answer (R, A) and, if gains are rewarded, of the early ones (T - 1, R, A). 0-d."""
+    loss = cross_entropy(log_p, labels, xp)
+    if rule.gain:
+        loss += rule.gain.early_weight * cross_entropy(early, labels, xp)
+    return loss
 
 
 def policy_loss(advantage: Array, log_pi: Array) -> Array:
@@ -102,7 +146,7 @@ def policy_loss_backward(advantage: Array) -> Array:
 def baseline_loss(baseline: Array, reward: Array) -> Array:
     """mean of (b_t - reward)^2, from the baseline (S, R) and the reward, (R,) or (S, R). A 0-d array."""
     error = baseline - reward
-    return (error * error).sum() / max(error.size, 1)  # S = 0: nothing was decided
+    return (error * error).sum() / max(error.size, 1)  # a control decides nothing: S = 0
 
 
 def baseline_loss_backward(baseline: Array, reward: Array) -> Array:
@@ -110,60 +154,40 @@ def baseline_loss_backward(baseline: Array, reward: Array) -> Array:
     return (baseline - reward) * (2 / max(baseline.size, 1))
 
 
-def loss_terms(
-    log_p: Array,
-    labels: Array,
-    log_pi: Array,
-    advantage: Array,
-    baseline: Array,
-    reward: Array,
-    policy_weight: float,
-    xp: Any = np,
-    earlier: Array | None = None,
-    gain: Gain | None = None,
-) -> dict[str, Array]:
-    """The three terms of L, from the shapes above and below."""
-    action = cross_entropy(log_p, labels, xp)
-    if gain:
-        action += gain.early_weight * cross_entropy(earlier, labels, xp)
-    return {
-        "action": action,
-        "policy": policy_weight * policy_loss(advantage, log_pi),
-        "baseline": baseline_loss(baseline, reward),
-    }
-
-
 def hybrid_loss(
     log_p: Array,
     labels: Array,
-    mu: Array,
-    samples: Array,
-    baseline: Array,
+    decisions: Decisions,
     policy: GaussianPolicy,
-    policy_weight: float,
+    rule: LearningRule,
     xp: Any = np,
-    earlier: Array | None = None,
-    gain: Gain | None = None,
+    early: Array | None = None,
 ) -> HybridLoss:
-    """L and where its gradient enters the network.
+    """L, and its gradients where it touches the network.
 
     Args:
-        log_p: (R, A) after the last glimpse.
+        log_p: (R, A) log-probabilities after the last glimpse.
         labels: (R,) integers.
-        mu, samples: (S, R, 2) means and unclipped samples of the last S locations.
-        baseline: (S, R).
-        earlier: (T - 1, R, A) after the glimpses before, where `gain` is the rule, and not the paper's.
+        decisions: the S sampled locations.
+        policy: which gives their log-probability.
+        rule: how the terms are weighed.
+        early: (T - 1, R, A) log-probabilities after the earlier glimpses, if gains are rewarded.
     """
+    mu, samples, baseline = decisions
     right = rewards(log_p, labels)
-    reward = gain_returns(earlier, log_p, labels, len(mu), gain.discount, xp) if gain else right
+    reward = gain_returns(early, log_p, labels, len(mu), rule.gain.discount, xp) if rule.gain else right
     advantage = reward - baseline
     log_pi = policy.log_prob(samples, mu)
-    dlog_pi = policy_weight * policy_loss_backward(advantage)
+    dlog_pi = rule.policy_weight * policy_loss_backward(advantage)
     return HybridLoss(
-        terms=loss_terms(log_p, labels, log_pi, advantage, baseline, reward, policy_weight, xp, earlier, gain),
+        terms={
+            "action": answer_loss(log_p, labels, rule, xp, early),
+            "policy": rule.policy_weight * policy_loss(advantage, log_pi),
+            "baseline": baseline_loss(baseline, reward),
+        },
         reward=right.mean(),
         dlogits=cross_entropy_backward(log_p, labels, xp),
         dmu=policy.log_prob_backward(dlog_pi, samples, mu),
         dbaseline=baseline_loss_backward(baseline, reward),
-        dearlier=gain.early_weight * cross_entropy_backward(earlier, labels, xp) if gain else None,
+        dearly=rule.gain.early_weight * cross_entropy_backward(early, labels, xp) if rule.gain else None,
     )

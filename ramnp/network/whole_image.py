@@ -34,7 +34,7 @@ from ramnp.network.layers import (
     relu_backward,
 )
 from ramnp.network.parameters import Parameters, Part
-from ramnp.network.reinforce import Gain, rewards
+from ramnp.network.reinforce import LearningRule, rewards
 from ramnp.network.sensor import Canvas, standardize
 
 
@@ -164,10 +164,8 @@ class WholeImageModel(Classifier):
         outcome.log_p = log_softmax(logits, self.xp)
         return outcome
 
-    def backward(
-        self, outcome: Outcome, labels: Array, routing: str, policy_weight: float, gain: Gain | None = None
-    ) -> Loss:
-        """Accumulate the gradient of the cross-entropy. There is no policy to route, to weigh or to reward."""
+    def backward(self, outcome: Outcome, labels: Array, rule: LearningRule) -> Loss:
+        """Accumulate the gradient of the cross-entropy. There is no policy, so the rule changes nothing."""
         dlogits = cross_entropy_backward(outcome.log_p, labels, self.xp)
         dh = self.action.backward(dlogits, outcome.hidden[-1])
         self.hidden.backward(dh, (outcome.x, *outcome.hidden), input_gradient=False)

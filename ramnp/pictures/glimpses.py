@@ -34,7 +34,7 @@ def plot_answers(
     model: Classifier, source: Source, path: Path, names: Sequence[str] | None = None, images: int = 24
 ) -> None:
     """Write a picture of the first `images` images with their answers."""
-    canvas, labels = next(source.batches(images))
+    canvas, labels, *_ = next(source.batches(images))
     outcome = model.forward(canvas, model.draw(np.random.default_rng(0), len(labels)))
     host = model.backend.to_host
     pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
@@ -70,7 +70,7 @@ def plot_glimpses(
     Locations are the policy's means, but for the first, unless it is learned, and those of a control. Patches of K
     scales stand one below another.
     """
-    canvas, labels = next(source.batches(images))
+    canvas, labels, *_ = next(source.batches(images))
     rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
     host = model.backend.to_host
     pixels, labels, log_p = host(canvas.pixels), host(labels), host(rollout.log_p)

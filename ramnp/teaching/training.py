@@ -40,7 +40,7 @@ def train_briefly(config: Config, dataset: DataSet, steps: int, backend: Backend
     means, steps_per_epoch = [], trainer.steps_per_epoch(source)
     batches = chain.from_iterable(trainer.batches(source, epoch) for epoch in count(1))
     for step, batch in zip(range(steps), batches, strict=False):
-        trainer.step(*batch, learning_rate(config, step, steps_per_epoch))
+        trainer.step(batch, learning_rate(config, step, steps_per_epoch))
         if (step + 1) % every == 0:
             means.append(trainer.means())
             trainer.reset()

@@ -63,8 +63,8 @@ def evaluate(
 
 def numbered(source: Source, limit_batches: int | None) -> Iterator[tuple[int, Canvas, Array]]:
     """The batches of images that figures are of, with their numbers, which seed the rollouts."""
-    for number, (canvas, labels) in enumerate(islice(source.batches(BATCH), limit_batches)):
-        yield number, canvas, labels
+    for number, batch in enumerate(islice(source.batches(BATCH), limit_batches)):
+        yield number, batch.canvas, batch.labels
 
 
 def evaluate_redrawn(
@@ -94,7 +94,7 @@ def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
         raise UsageError("--first-locations is for a learned policy whose first location is not learned")
     xp = model.xp
     wrong, same = xp.zeros(len(GRID), dtype=np.int64), xp.zeros((), dtype=np.int64)
-    for canvas, labels in source.batches(BATCH):
+    for canvas, labels, *_ in source.batches(BATCH):
         rollout = from_places(model, canvas, GRID)
         answers = rollout.log_p.argmax(axis=1).reshape(len(GRID), -1)
         wrong += (answers != labels).sum(axis=1)

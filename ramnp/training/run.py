@@ -174,7 +174,7 @@ class Run:
         trainer.reset()
         for step, batch in enumerate(islice(trainer.batches(self.train, epoch), steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            trainer.step(*batch, lr)
+            trainer.step(batch, lr)
             bar.update(config.batch_size)
             if (step + 1) % LOG_STEPS == 0 or step + 1 == steps:
                 self.check_finite(epoch)

@@ -1,9 +1,9 @@
 """The trainer: a model, its optimizer, and one training step after the other.
 
-    for canvas, labels, randomness in trainer.batches(source, epoch):
-        trainer.step(canvas, labels, randomness, lr)
+    for batch in trainer.batches(source, epoch):
+        trainer.step(batch, lr)
 
-`run.py` trains with it up to the last epoch, and keeps what comes of that in a folder.
+`run.py` trains with it up to the last epoch and keeps the results in a folder.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,14 @@ import numpy as np
 
 from ramnp.backend import Array, Backend
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, UsageError
 from ramnp.network import build
-from ramnp.network.sensor import Canvas
+from ramnp.network.reinforce import LearningRule
 from ramnp.training.checkpoint import Checkpoint
 from ramnp.training.optim import OPTIMIZERS, clip_gradients
-from ramnp.training.workers import Layout, Rooms, Worker, arrays_in, quiet_overflow, shared, work
+from ramnp.training.workers import Layout, Slots, Worker, arrays_in, quiet_overflow, shared, work
 
 # Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
 ORDER, LOCATIONS = 1, 2
@@ -43,13 +44,14 @@ class Trainer:
     def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
         self.config, self.backend, self.xp = config, backend, backend.xp
         self.model = build(config, image_shape, classes, backend, config.seed)
+        self.rule = LearningRule.of(config)
         self.rollouts = self.model.rollouts(config.rollouts)
         self.workers = config.workers if backend.xp is np else 1
         if config.batch_size % self.workers:
             raise UsageError(f"--workers {self.workers} cannot share --batch-size {config.batch_size} evenly")
         self.storage = self.model.storage(config.batch_size // self.workers * self.rollouts)
-        self.others: list[Worker] = []  # beside this process; they are started by the first step
-        self.rooms: Rooms | None = None
+        self.others: list[Worker] = []  # beside this process; the first step starts them
+        self.slots: Slots | None = None
         if self.workers > 1:
             parameters = self.model.parameters
             layout: Layout = {"values": (parameters.values.shape, parameters.values.dtype)}
@@ -67,20 +69,20 @@ class Trainer:
         self.totals: Array = self.xp.zeros(len(self.model.terms) + 1 + len(self.spans) + 1, dtype=np.float64)
 
     @quiet_overflow
-    def step(self, canvas: Canvas, labels: Array, randomness: Array, lr: float) -> None:
-        """Forward, backward, update: one batch, and nothing brought to the host.
+    def step(self, batch: Batch, lr: float) -> None:
+        """Forward, backward, update on one batch. Nothing is brought to the host.
 
         Raises:
             UsageError: the batch is not of `batch_size` images.
             BackendError: a worker process has failed.
         """
         config, parameters = self.config, self.model.parameters
-        if len(labels) != config.batch_size:
-            raise UsageError(f"a step takes {config.batch_size} images, got {len(labels)}")
-        first, *rest = (self.share(images, canvas, labels, randomness) for images in self.shares)
+        if len(batch.labels) != config.batch_size:
+            raise UsageError(f"a step takes {config.batch_size} images, got {len(batch.labels)}")
+        first, *rest = (batch.share(images) for images in self.shares)
         if rest:
-            self.start(canvas, rest)
-        losses = work(self.model, config, first, self.storage).astype(np.float64)
+            self.start(batch, rest)
+        losses = work(self.model, self.rule, first, self.storage).astype(np.float64)
         for worker in self.others:
             gradients, its_losses = worker.finish()
             parameters.gradients += gradients
@@ -96,35 +98,36 @@ class Trainer:
         self.totals += self.xp.concatenate([losses, norms])
         self.steps += 1
 
-    def start(self, canvas: Canvas, rest: list[tuple[Canvas, Array, Array]]) -> None:
-        """Have the other workers begin with their shares of a batch."""
-        self.make_rooms(canvas.pixels.shape, canvas.pixels.dtype)
-        room = self.rooms.find(canvas.pixels)
+    def start(self, batch: Batch, rest: list[Batch]) -> None:
+        """Have the other workers start on their shares of a batch."""
+        pixels = batch.canvas.pixels
+        slots = self.slots_for(pixels.shape, pixels.dtype)
+        slot = slots.place(batch)
         if not self.others:
             self.others = [
-                Worker(self.model, self.config, self.memory, self.rooms, images, share)
+                Worker(self.model, self.config, self.memory, slots, images, share)
                 for images, share in zip(self.shares[1:], rest, strict=True)
             ]
-        for worker, (_, labels, randomness) in zip(self.others, rest, strict=True):
-            worker.start(room, labels, randomness)
+        for worker, share in zip(self.others, rest, strict=True):
+            worker.start(slot, share)
 
-    def make_rooms(self, shape: tuple[int, ...], dtype: Any) -> list[Array] | None:
-        """Where batches can be made in turn, so that nothing is copied for the workers; None: one worker needs none."""
-        if self.workers == 1:
-            return None
-        if self.rooms is None:
-            self.rooms = Rooms(shape, dtype)
-        return self.rooms.pixels
+    def slots_for(self, shape: tuple[int, ...], dtype: Any) -> Slots:
+        """Shared memory for the pixels of batches, made once."""
+        if self.slots is None:
+            self.slots = Slots(shape, dtype)
+        return self.slots
 
-    def batches(self, source: Source, epoch: int) -> Iterator[tuple[Canvas, Array, Array]]:
+    def batches(self, source: Source, epoch: int) -> Iterator[Batch]:
         """The batches of epoch number `epoch`, for `step`. Each stays until the next is asked for."""
         size, seed = self.config.batch_size, self.config.seed
         order, locations = (np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS))
-        for canvas, labels in source.batches(size, order, self.make_rooms(*source.room(size))):
-            yield canvas, labels, self.model.draw(locations, size * self.rollouts)
+        # Where workers share the batch, it is made in memory that they see. One process needs no such place.
+        slots = self.slots_for(*source.slot_layout(size)).pixels if self.workers > 1 else None
+        for batch in source.batches(size, order, slots):
+            yield batch._replace(randomness=self.model.draw(locations, size * self.rollouts))
 
     def steps_per_epoch(self, source: Source) -> int:
-        """How many those are.
+        """How many batches an epoch has.
 
         Raises:
             UsageError: there is no batch of images.
@@ -141,15 +144,9 @@ class Trainer:
 
     @property
     def shares(self) -> list[slice]:
-        """Which images of a batch are whose: first this process', then the other workers'."""
+        """The images of a batch that each process takes: first this process's, then the other workers'."""
         images = self.config.batch_size // self.workers
         return [slice(start, start + images) for start in range(0, self.config.batch_size, images)]
-
-    def share(self, images: slice, canvas: Canvas, labels: Array, randomness: Array) -> tuple[Canvas, Array, Array]:
-        """Some images of a batch of B, and of the randomness (T, M B, 2) that of their M rollouts."""
-        by_image = randomness.reshape(len(randomness), self.rollouts, len(labels), 2)
-        rows = by_image[:, :, images].reshape(len(randomness), self.rollouts * (images.stop - images.start), 2)
-        return Canvas(canvas.pixels[images], canvas.margin), labels[images], rows
 
     @property
     def nbytes(self) -> int:

@@ -1,9 +1,12 @@
 """Worker processes: the cores of one machine share every batch.
 
-Each has a model with the same weights, which lie in memory that all share, as do the pixels of the batch (`Rooms`),
-and leaves the gradients of its share of the batch in memory of its own, where the trainer finds them. Processes and
-not threads, because a thread that returns from NumPy waits for Python's lock while another one holds it: a training
-step is some hundred short calls, and with two threads that waiting took longer than the second thread saved.
+Each worker has a model with the same weights. The weights lie in memory that all processes share, and so do the pixels
+of the batch (`Slots`). A worker leaves the gradients of its share of the batch in shared memory, too, where the trainer
+finds them.
+
+These are processes and not threads because of Python's lock. A training step is some hundred short calls, and a thread
+that returns from NumPy waits for the lock while another holds it. With two threads this waiting took longer than the
+second thread saved.
 """
 
 import multiprocessing
@@ -18,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from ramnp.backend import NUMPY, Array, limit_threads
-from ramnp.config import Config, LearningConfig
+from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.errors import BackendError, UsageError, first_line
 from ramnp.network import build
 from ramnp.network.classifier import Classifier
-from ramnp.network.reinforce import Gain
+from ramnp.network.reinforce import LearningRule
 from ramnp.network.sensor import Canvas
 from ramnp.training.provenance import count_cores
 
@@ -35,30 +39,24 @@ Layout = dict[str, tuple[tuple[int, ...], np.dtype]]  # of arrays in shared memo
 ALIGNMENT = 64  # bytes: a cache line
 
 
-def rule(config: LearningConfig) -> tuple[Gain, ...]:
-    """What `backward` is told beyond the paper's rule; nothing where that is the rule: one need not know more."""
-    return (Gain(config.early_weight, config.discount),) if config.reward == "gain" else ()
-
-
 @quiet_overflow
-def work(model: Classifier, config: Config, share: tuple[Canvas, Array, Array], storage: Any) -> Array:
-    """Forward and backward of a share of a batch, into the model's gradients; the loss by term, and the reward."""
-    canvas, labels, randomness = share
+def work(model: Classifier, rule: LearningRule, share: Batch, storage: Any) -> Array:
+    """Forward and backward on a share of a batch, into the model's gradients. Returns the losses and the reward."""
     model.parameters.gradients.fill(0)
-    outcome = model.forward(canvas, randomness, out=storage)
-    loss = model.backward(outcome, labels, config.routing, config.policy_weight, *rule(config))
+    outcome = model.forward(share.canvas, share.randomness, out=storage)
+    loss = model.backward(outcome, share.labels, rule)
     return model.xp.stack([*(loss.terms[term] for term in model.terms), loss.reward])
 
 
 def default_workers(config: Config) -> int:
-    """Processes for a run that does not say how many: a core each, up to 4, as far as they share a batch evenly."""
+    """Processes for a run that does not name a number: one per core, up to 4, that share a batch evenly."""
     return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
-class Rooms:
-    """Two places for the pixels of a batch, which all workers see: one that is made there need not be copied for them.
+class Slots:
+    """Two places for the pixels of a batch, in memory that all workers see: a batch made there need not be copied.
 
-    While the batch in one of them is used, the next can be made in the other.
+    While the batch in one slot is used, the next can be made in the other.
 
     Args:
         shape: of a batch of canvases, (B, H, W, C).
@@ -70,16 +68,15 @@ class Rooms:
         self.memory = shared(self.layout)
         self.pixels = list(arrays_in(self.memory, self.layout).values())
 
-    def find(self, pixels: Array) -> int:
-        """Number of the room where these pixels lie. If they were made elsewhere they are copied into the first.
+    def place(self, batch: Batch) -> int:
+        """Number of the slot that holds the batch's pixels. If they were made elsewhere, they are copied into slot 0.
 
         Raises:
             UsageError: the batch is not like the first one.
         """
-        for number, room in enumerate(self.pixels):
-            if pixels is room:
-                return number
-        fill(self.pixels[0], pixels, "pixels")
+        if batch.slot is not None and batch.canvas.pixels is self.pixels[batch.slot]:
+            return batch.slot
+        fill(self.pixels[0], batch.canvas.pixels, "pixels")
         return 0
 
 
@@ -87,12 +84,12 @@ class Worker:
     """A process that takes its share of every batch.
 
     Args:
-        model: whose weights it uses; they must lie in memory from `shared`.
-        config: of the training.
+        model: the model whose weights it uses; they must lie in memory from `shared`.
+        config: the configuration of the training.
         values: that memory.
-        rooms: where it finds pixels.
-        images: which of a batch are its own.
-        share: their canvases, labels and randomness in the first step; all later ones have these shapes and types.
+        slots: where it finds pixels.
+        images: which images of a batch are its own.
+        share: its share of the first batch; all later ones have these shapes and types.
     """
 
     def __init__(
@@ -100,41 +97,40 @@ class Worker:
         model: Classifier,
         config: Config,
         values: Any,
-        rooms: Rooms,
+        slots: Slots,
         images: slice,
-        share: tuple[Canvas, Array, Array],
+        share: Batch,
     ) -> None:
-        canvas, labels, randomness = share
         layout: Layout = {
-            "labels": (labels.shape, labels.dtype),
-            "randomness": (randomness.shape, randomness.dtype),
+            "labels": (share.labels.shape, share.labels.dtype),
+            "randomness": (share.randomness.shape, share.randomness.dtype),
             "gradients": (model.parameters.gradients.shape, model.dtype),
             "losses": ((len(model.terms) + 1,), model.dtype),
         }
         memory = shared(layout)
         self.arrays = arrays_in(memory, layout)
         self.pipe, theirs = SPAWN.Pipe()
-        seen = (rooms.memory, rooms.layout, images, canvas.margin)
+        seen = (slots.memory, slots.layout, images, share.canvas.margin)
         arguments = (theirs, config, model.image_shape, model.classes, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         with uninterrupted():
             self.process.start()
         theirs.close()
-        self.told = self.heard = 0  # steps
+        self.sent = self.done = 0  # steps
         weakref.finalize(self, dismiss, self.pipe, self.process)
 
-    def start(self, room: int, labels: Array, randomness: Array) -> None:
-        """Hand it its share of the batch in a room. It works until `finish`.
+    def start(self, slot: int, share: Batch) -> None:
+        """Hand it its share of the batch in a slot. It works until `finish`.
 
         Raises:
             BackendError: the process has failed.
             UsageError: the share is not like the first one.
         """
         self.finish()  # the last step, if it was interrupted
-        fill(self.arrays["labels"], labels, "labels")
-        fill(self.arrays["randomness"], randomness, "randomness")
-        self.told += 1
-        self.exchange(lambda: self.pipe.send((self.told, room)))
+        fill(self.arrays["labels"], share.labels, "labels")
+        fill(self.arrays["randomness"], share.randomness, "randomness")
+        self.sent += 1
+        self.exchange(lambda: self.pipe.send((self.sent, slot)))
 
     def finish(self) -> tuple[Array, Array]:
         """Wait for it; its gradients, and its losses.
@@ -142,12 +138,12 @@ class Worker:
         Raises:
             BackendError: the process has failed.
         """
-        while self.heard < self.told:
+        while self.done < self.sent:
             answer = self.exchange(self.pipe.recv)
             if isinstance(answer, str):
-                self.heard = self.told  # nothing more comes of this step
+                self.done = self.sent  # nothing more comes of this step
                 raise BackendError(f"a worker process failed ({answer}): try again with --workers 1")
-            self.heard = answer
+            self.done = answer
         return self.arrays["gradients"], self.arrays["losses"]
 
     def exchange(self, act: Callable[[], Any]) -> Any:
@@ -156,7 +152,7 @@ class Worker:
             return act()
         except (EOFError, OSError) as error:
             advice = "try again with --workers 1"
-            if not self.heard:
+            if not self.done:
                 advice += ', or, in a script of your own, train below `if __name__ == "__main__":`'
             raise BackendError(f"a worker process has ended: {advice}") from error
 
@@ -197,21 +193,21 @@ def serve(
     seen: tuple[Any, Layout, slice, int],
     own: tuple[Any, Layout],
 ) -> None:
-    """Be a worker, until the other end of the pipe is closed. It knows what importing ramnp gives, and nothing else."""
+    """Be a worker until the other end of the pipe is closed. A spawned process has only what importing ramnp gives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system hands that down
     limit_threads(1)
     memory, layout, images, margin = seen
-    rooms = [Canvas(room[images], margin) for room in arrays_in(memory, layout).values()]
+    canvases = [Canvas(pixels[images], margin) for pixels in arrays_in(memory, layout).values()]
     arrays = arrays_in(*own)
     model = build(config, image_shape, classes, NUMPY)
     model.parameters.use(model, np.frombuffer(values, model.dtype, model.parameters.size), arrays["gradients"])
-    storage = model.storage(arrays["randomness"].shape[1])
+    storage, rule = model.storage(arrays["randomness"].shape[1]), LearningRule.of(config)
     with suppress(EOFError, OSError):
         while True:
-            answer, room = pipe.recv()  # the number of the step, which is sent back
-            share = rooms[room], arrays["labels"], arrays["randomness"]
+            answer, slot = pipe.recv()  # the number of the step, which is sent back
+            share = Batch(canvases[slot], arrays["labels"], arrays["randomness"])
             try:
-                arrays["losses"][...] = work(model, config, share, storage)
+                arrays["losses"][...] = work(model, rule, share, storage)
             except Exception as error:
                 answer = first_line(error)
             pipe.send(answer)

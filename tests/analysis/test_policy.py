@@ -51,7 +51,7 @@ def test_the_error_after_t_glimpses_is_that_of_a_model_that_takes_no_more(model,
         shorter = build(dataclasses.replace(model.config, glimpses=steps), (60, 60, 1), 10)
         shorter.parameters.values[...] = model.parameters.values
         wrong = 0
-        for number, (canvas, labels) in enumerate(source.batches(evaluate.BATCH)):
+        for number, (canvas, labels, *_) in enumerate(source.batches(evaluate.BATCH)):
             rng = np.random.default_rng([evaluate.SEED, evaluate.DETERMINISTIC, number])
             randomness = model.draw(rng, len(labels), deterministic=True)
             wrong += (shorter.forward(canvas, randomness[:steps]).log_p.argmax(axis=1) != labels).sum()
@@ -61,7 +61,7 @@ def test_the_error_after_t_glimpses_is_that_of_a_model_that_takes_no_more(model,
 @pytest.mark.parametrize("changes", [{}, {"first_location": "learned"}, {"policy": "random"}])
 def test_the_model_can_be_made_to_look_anywhere(changes, rng):
     model = trained_model(**changes)
-    canvas, labels = next(source_of(model).batches(5))
+    canvas, labels, *_ = next(source_of(model).batches(5))
     locations = rng.uniform(-1, 1, (4, 2 * len(labels), 2)).astype(np.float32)
     rollout = analysis.look_along(model, canvas, locations)
     np.testing.assert_array_equal(rollout.locations, locations)
@@ -97,7 +97,7 @@ def test_a_policy_that_follows_one_path_is_told_from_one_that_looks():
 def test_the_spread_splits_the_variance_of_all_locations(model, source):
     paths = spread_of_paths(model, source)
     pooled = []
-    for canvas, labels in source.batches(evaluate.BATCH):
+    for canvas, labels, *_ in source.batches(evaluate.BATCH):
         for place in evaluate.GRID:
             randomness = np.zeros((4, len(labels), 2), np.float32)
             randomness[0] = place
@@ -112,7 +112,7 @@ def test_the_spread_splits_the_variance_of_all_locations(model, source):
 
 def test_the_paths_are_those_of_the_deterministic_figure_in_pixels(model, source):
     looks = pixel_paths(model, source)
-    for number, (canvas, labels) in enumerate(source.batches(evaluate.BATCH)):
+    for number, (canvas, labels, *_) in enumerate(source.batches(evaluate.BATCH)):
         rng = np.random.default_rng([evaluate.SEED, evaluate.DETERMINISTIC, number])
         locations = model.forward(canvas, model.draw(rng, len(labels), deterministic=True)).locations
         start = number * evaluate.BATCH
@@ -129,7 +129,7 @@ def test_locations_of_another_image_are_another_images(model, source, monkeypatc
 
     monkeypatch.setattr(analysis, "look_along", noting)
     errors_by_glimpse(model, source, rollouts=2, limit_batches=1, choosers=("policy", "another"))
-    canvas, labels = next(source.batches(evaluate.BATCH))
+    canvas, labels, *_ = next(source.batches(evaluate.BATCH))
     rng = np.random.default_rng([evaluate.SEED, evaluate.SAMPLED, 0])
     own = model.forward(canvas, model.draw(rng, 2 * len(labels))).locations
     one, averaged = looked
@@ -147,7 +147,7 @@ def test_the_corners_are_where_the_digits_lie_in_the_images():
     source = DataSet("x", 10, None, None, Split(white, np.zeros(30, int)), scene=Scene(60, 0, 8)).source(
         "test", NUMPY, 3
     )
-    canvas, _ = next(source.batches(30))
+    canvas, *_ = next(source.batches(30))
     for corner, image in zip(source.corners(), canvas.pixels, strict=True):
         ink = np.argwhere(image[..., 0])
         np.testing.assert_array_equal(ink.min(axis=0) - 3, corner)

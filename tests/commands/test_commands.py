@@ -424,9 +424,9 @@ def test_the_advice_after_an_interrupt_keeps_the_limit_on_batches(command, train
 def test_every_epoch_and_seed_has_its_own_order_and_samples(trained, tmp_path, monkeypatch):
     seen, step = [], Trainer.step
 
-    def watched(self, canvas, labels, randomness, lr):
-        seen.append((labels.tobytes(), randomness.tobytes()))
-        step(self, canvas, labels, randomness, lr)
+    def watched(self, batch, lr):
+        seen.append((batch.labels.tobytes(), batch.randomness.tobytes()))
+        step(self, batch, lr)
 
     monkeypatch.setattr(Trainer, "step", watched)
     trained("--epochs", 2, "--out", tmp_path / "a")

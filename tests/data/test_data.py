@@ -11,7 +11,7 @@ import numpy as np
 import pooch
 import pytest
 from archives import damaged
-from checking import fills_rooms
+from checking import fills_slots
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -310,7 +310,7 @@ def numbered(count, height=3, width=4, channels=2):
 
 
 def collect(source, size, rng=None):
-    return [labels.tolist() for _, labels in source.batches(size, rng)]
+    return [labels.tolist() for _, labels, *_ in source.batches(size, rng)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 10, 11, 100])
@@ -338,13 +338,13 @@ def test_the_order_depends_on_the_generator_alone():
     assert first != collect(source, 50)
 
 
-def test_batches_made_in_rooms_are_the_same_and_stay_until_the_next():
-    fills_rooms(Source(numbered(10), NUMPY, 1), 3)
+def test_batches_made_in_slots_are_the_same_and_stay_until_the_next():
+    fills_slots(Source(numbered(10), NUMPY, 1), 3)
 
 
 @pytest.mark.parametrize("rng", [None, np.random.default_rng(3)])
 def test_canvases_hold_the_images_of_their_labels_inside_zeros(rng):
-    for canvas, labels in Source(numbered(10), NUMPY, 2).batches(4, rng):
+    for canvas, labels, *_ in Source(numbered(10), NUMPY, 2).batches(4, rng):
         assert canvas.margin == 2
         assert canvas.pixels.shape == (len(labels), 7, 8, 2)
         assert canvas.pixels.dtype == np.uint8

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import strict_cupy
-from checking import fills_rooms
+from checking import fills_slots
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramnp.backend import NUMPY
 from ramnp.config import Config, DataConfig
 from ramnp.data import load, scenes
+from ramnp.data.batch import Batch
 from ramnp.data.generate import Scene
 from ramnp.data.prefetch import prefetch
 from ramnp.data.source import SPLITS, DataSet, GeneratedSource, Split
@@ -48,7 +49,7 @@ def batches(source, size, rng=None):
     """Everything a source gives, on the host: images without their border, and labels."""
     host = source.backend.to_host
     images, labels = [], []
-    for canvas, answers in source.batches(size, rng):
+    for canvas, answers, *_ in source.batches(size, rng):
         pixels, margin = host(canvas.pixels), canvas.margin
         inside = slice(margin, pixels.shape[1] - margin)
         images.append(pixels[:, inside, inside])
@@ -165,7 +166,7 @@ def test_recipes_do_not_depend_on_the_batches_in_which_they_are_drawn():
 def test_the_first_test_images_are_pinned():
     """A change here changes every test set, and makes old figures incomparable."""
     source = load(DataConfig(dataset="cluttered-mnist")).source("test", NUMPY, 0)
-    canvas, labels = next(source.batches(5))
+    canvas, labels, *_ = next(source.batches(5))
     assert labels.tolist() == [7, 2, 1, 0, 4]
     assert canvas.pixels.sum(axis=(1, 2, 3)).tolist() == [24790, 36811, 32807, 60221, 37564]
 
@@ -230,8 +231,8 @@ def test_a_digit_is_composed_anew_in_every_epoch_and_unlike_in_evaluation():
         assert (seen[a] != seen[b]).any(axis=(1, 2, 3)).all()
 
 
-def test_images_composed_in_rooms_are_the_same_and_stay_until_the_next():
-    fills_rooms(source_of(random_digits()), 7)
+def test_images_composed_in_slots_are_the_same_and_stay_until_the_next():
+    fills_slots(source_of(random_digits()), 7)
 
 
 def test_training_images_show_the_digits_of_their_labels_each_once():
@@ -275,8 +276,8 @@ def test_training_on_generated_images_never_waits_for_the_device_and_equals_nump
         trainer = Trainer(config, (20, 20, 1), 10, backend)
         source = source_of(random_digits(), backend, trainer.model.sensor.margin)
         strict_cupy.counts.syncs = 0
-        for canvas, labels in source.batches(5, np.random.default_rng(1)):
-            trainer.step(canvas, labels, trainer.model.draw(rng, 5), 1e-2)
+        for canvas, labels, *_ in source.batches(5, np.random.default_rng(1)):
+            trainer.step(Batch(canvas, labels, trainer.model.draw(rng, 5)), 1e-2)
         assert strict_cupy.counts.syncs == 0
         return backend.to_host(trainer.model.parameters.values)
 
@@ -287,7 +288,7 @@ def test_a_large_test_set_is_not_held_in_memory():
     source = source_of(random_digits(60), scene=Scene(1000, 5, 4), margin=12)
     tracemalloc.start()
     try:
-        count = sum(len(labels) for _, labels in source.batches(2))
+        count = sum(len(labels) for _, labels, *_ in source.batches(2))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

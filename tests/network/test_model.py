@@ -16,7 +16,7 @@ from ramnp.network.heads import Baseline
 from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.policy import GaussianPolicy
-from ramnp.network.reinforce import Gain
+from ramnp.network.reinforce import Gain, LearningRule
 
 SMALL = {
     "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "policy_hidden": 0,
@@ -32,7 +32,7 @@ class Case:
 
     def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, gain=None, **config):
         rng = np.random.default_rng(seed)
-        self.routing, self.rule = routing, () if gain is None else (gain,)
+        self.rule = LearningRule(routing, WEIGHT, gain)
         self.model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, channels), 4, backend, seed=1)
         self.parameters = self.model.parameters
         self.parameters.values += backend.asarray(0.2 * rng.standard_normal(self.parameters.size))
@@ -40,15 +40,15 @@ class Case:
         self.labels = backend.asarray(rng.integers(0, 4, IMAGES))
         self.randomness = self.model.draw(rng, rollouts * IMAGES)
         self.rollout = self.model.forward(self.canvas, self.randomness)
-        self.frozen = freeze(self.model, self.rollout, self.labels, *self.rule)
+        self.frozen = freeze(self.model, self.rollout, self.labels, self.rule)
         self.backward()
 
-    def backward(self, routing=None, weight=WEIGHT):
+    def backward(self, **changes):
         self.parameters.gradients.fill(0)
-        return self.model.backward(self.rollout, self.labels, routing or self.routing, weight, *self.rule)
+        return self.model.backward(self.rollout, self.labels, self.rule._replace(**changes))
 
     def loss(self):
-        return surrogate_loss(self.model, self.canvas, self.randomness, self.frozen, self.routing, WEIGHT, *self.rule)
+        return surrogate_loss(self.model, self.canvas, self.randomness, self.frozen, self.rule)
 
     def wrong(self):
         gradients = {name: self.model.backend.to_host(self.parameters.gradient(name)) for name in self.parameters}
@@ -84,7 +84,7 @@ def test_every_gradient_where_gains_are_rewarded(backend, routing, first, glimps
 
 def test_early_answers_that_do_not_reach_the_core_are_caught(monkeypatch):
     right = module.hybrid_loss
-    late = lambda *args: (loss := right(*args))._replace(dearlier=0 * loss.dearlier)  # noqa: E731
+    late = lambda *args: (loss := right(*args))._replace(dearly=0 * loss.dearly)  # noqa: E731
     monkeypatch.setattr(module, "hybrid_loss", late)
     assert {"core.W_hh", "action.W"} <= set(Case(module.NUMPY, gain=GAIN, glimpses=3).wrong())
 
@@ -143,10 +143,10 @@ def test_no_gradient_is_zero_that_should_not_be(routing):
 
 def test_detached_routing_trains_each_part_by_its_own_loss_alone():
     case = Case(module.NUMPY, "detached", glimpses=3)
-    case.backward(weight=0.0)
+    case.backward(policy_weight=0.0)
     without = case.parameters.gradients.copy()
     assert not without[case.parameters.spans()["policy"]].any()
-    case.backward(weight=1.0)
+    case.backward(policy_weight=1.0)
     spans = case.parameters.spans()
     assert case.parameters.gradients[spans["policy"]].any()
     for part in ("glimpse", "core", "action", "baseline"):
@@ -158,13 +158,13 @@ def test_detached_routing_trains_each_part_by_its_own_loss_alone():
     ("term", "trains"),
     [
         ("dlogits", {"action", "core", "glimpse"}),
-        ("dearlier", {"action", "core", "glimpse"}),
+        ("dearly", {"action", "core", "glimpse"}),
         ("dmu", {"policy", "core", "glimpse"}),
         ("dbaseline", {"baseline"}),
     ],
 )
 def test_each_term_reaches_its_parts_and_no_other(monkeypatch, routing, term, trains):
-    gradients = {"dlogits", "dearlier", "dmu", "dbaseline"}
+    gradients = {"dlogits", "dearly", "dmu", "dbaseline"}
     right = module.hybrid_loss
 
     def only_one(*args):
@@ -180,9 +180,9 @@ def test_each_term_reaches_its_parts_and_no_other(monkeypatch, routing, term, tr
 def test_in_the_paper_s_routing_the_policy_gradient_reaches_the_core():
     case = Case(module.NUMPY, "paper", glimpses=3)
     spans = case.parameters.spans()
-    case.backward(weight=0.0)
+    case.backward(policy_weight=0.0)
     without = case.parameters.gradients.copy()
-    case.backward(weight=1.0)
+    case.backward(policy_weight=1.0)
     for part in ("glimpse", "core", "policy"):
         assert np.abs(case.parameters.gradients - without)[spans[part]].max() > 1e-6
     for part in ("action", "baseline"):
@@ -197,9 +197,9 @@ def test_one_glimpse_trains_neither_policy_nor_baseline():
 
 def test_a_learned_first_location_is_trained_by_reinforce_alone():
     case = Case(module.NUMPY, "detached", first_location="learned")
-    case.backward(weight=0.0)
+    case.backward(policy_weight=0.0)
     assert not case.parameters.gradient("policy.first").any()
-    case.backward(weight=1.0)
+    case.backward(policy_weight=1.0)
     assert case.parameters.gradient("policy.first").all()
 
 
@@ -268,8 +268,8 @@ def leak(self, db, cache, input_gradient=False):
 
 
 class LeakingModel(RecurrentAttentionModel):
-    def backward(self, rollout, labels, routing, policy_weight):
-        loss = super().backward(rollout, labels, routing, policy_weight)
+    def backward(self, rollout, labels, rule):
+        loss = super().backward(rollout, labels, rule)
         dh = np.zeros_like(rollout.h)
         module.flatten_time(dh[:-1])[...] = self.baseline.leaked
         self.core.backward(dh, (rollout.glimpse[-1], rollout.core))
@@ -278,14 +278,14 @@ class LeakingModel(RecurrentAttentionModel):
 
 def test_a_missing_detach_of_the_baseline_is_caught(monkeypatch):
     monkeypatch.setattr(Baseline, "backward", leak)
-    monkeypatch.setattr("test_model.RecurrentAttentionModel", LeakingModel)
+    monkeypatch.setitem(globals(), "RecurrentAttentionModel", LeakingModel)
     case = Case(module.NUMPY, glimpses=3)
     assert set(case.wrong()) == {"core.W_hh", "core.W_gh", "core.b"}
 
 
 def test_a_missing_detach_of_the_policy_is_caught():
     case = Case(module.NUMPY, "detached", glimpses=3)
-    case.backward("paper")
+    case.backward(routing="paper")
     assert "core.W_gh" in case.wrong()
 
 

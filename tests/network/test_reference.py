@@ -12,8 +12,8 @@ from ramnp.network.convolution import Conv2D
 from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.parameters import Parameters
+from ramnp.network.reinforce import LearningRule
 from ramnp.training.optim import SGD, Adam, clip_gradients
-from ramnp.training.workers import rule
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -97,7 +97,7 @@ def compare_model(rng, routing, **options):
 
     canvas = model.canvas(images)
     rollout = model.forward(canvas, randomness)
-    loss = model.backward(rollout, labels, routing, policy_weight, *rule(config))
+    loss = model.backward(rollout, labels, LearningRule.of(config))
     assert len(rollout.samples) == (
         0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned")
     )
@@ -144,7 +144,7 @@ def test_comparison_models_agree_with_pytorch(name):
     model.parameters.values += rng.normal(0, 0.1, model.parameters.size)
     images, labels = rng.integers(0, 256, (4, 20, 15, 3), dtype=np.uint8), rng.integers(0, CLASSES, 4)
     outcome = model.forward(model.canvas(images), model.draw(rng, 4))
-    loss = model.backward(outcome, labels, "detached", 1.0)
+    loss = model.backward(outcome, labels, LearningRule())
     p = {each: torch.tensor(model.parameters[each], requires_grad=True) for each in model.parameters}
     x = torch.tensor(images / 255)
     if name == "cnn":

@@ -51,7 +51,9 @@ def test_hybrid_loss_puts_the_parts_together(rng):
     policy = GaussianPolicy(4, 0.3, rng, dtype=np.float64)
     log_p, labels = np.log(rng.dirichlet(np.ones(3), 5)), np.array([0, 2, 1, 1, 0])
     mu, samples, baseline = (rng.standard_normal(shape) for shape in ((3, 5, 2), (3, 5, 2), (3, 5)))
-    loss = reinforce.hybrid_loss(log_p, labels, mu, samples, baseline, policy, 0.7)
+    loss = reinforce.hybrid_loss(
+        log_p, labels, reinforce.Decisions(mu, samples, baseline), policy, reinforce.LearningRule(policy_weight=0.7)
+    )
     reward = reinforce.rewards(log_p, labels)
     advantage = reward - baseline
     assert loss.reward == reward.mean()
@@ -91,9 +93,8 @@ def test_hybrid_loss_with_gains(rng):
     policy, gain = GaussianPolicy(4, 0.3, rng, dtype=np.float64), reinforce.Gain(early_weight=0.4, discount=0.6)
     answers, labels = np.log(rng.dirichlet(np.ones(3), (4, 5))), np.array([0, 2, 1, 1, 0])
     mu, samples, baseline = (rng.standard_normal(shape) for shape in ((3, 5, 2), (3, 5, 2), (3, 5)))
-    loss = reinforce.hybrid_loss(
-        answers[-1], labels, mu, samples, baseline, policy, 0.7, earlier=answers[:-1], gain=gain
-    )
+    decisions, rule = reinforce.Decisions(mu, samples, baseline), reinforce.LearningRule("paper", 0.7, gain)
+    loss = reinforce.hybrid_loss(answers[-1], labels, decisions, policy, rule, early=answers[:-1])
     advantage = gains_of(answers, labels, 3, 0.6) - baseline
     right = answers[:, np.arange(5), labels].mean(axis=1)
     assert loss.reward == reinforce.rewards(answers[-1], labels).mean()
@@ -105,6 +106,12 @@ def test_hybrid_loss_with_gains(rng):
 def test_one_glimpse_has_no_decisions(rng):
     policy = GaussianPolicy(4, 0.3, rng, dtype=np.float64)
     log_p, none = np.log(rng.dirichlet(np.ones(3), 5)), np.empty((0, 5))
-    loss = reinforce.hybrid_loss(log_p, np.zeros(5, int), none[..., None], none[..., None], none, policy, 1.0)
+    loss = reinforce.hybrid_loss(
+        log_p,
+        np.zeros(5, int),
+        reinforce.Decisions(none[..., None], none[..., None], none),
+        policy,
+        reinforce.LearningRule(),
+    )
     assert loss.terms["policy"] == 0
     assert loss.terms["baseline"] == 0

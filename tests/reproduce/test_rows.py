@@ -6,7 +6,7 @@ import json
 import pytest
 from interrupting import interrupt_after
 
-from ramnp import evaluate, presets
+from ramnp import presets
 from ramnp.presets import PRESETS, ROWS
 from ramnp.reproduce import rows as reproduce
 from ramnp.reproduce.results import describe_verdict, judge

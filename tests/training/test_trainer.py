@@ -9,6 +9,7 @@ import pytest
 
 from ramnp.backend import NUMPY
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
 from ramnp.network.sensor import Canvas
@@ -32,8 +33,8 @@ def trained_further(trainer, steps=3):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (steps * 12, 20, 20, 1)).astype(np.uint8)
     source = Source(Split(images, rng.integers(0, 5, len(images))), NUMPY, trainer.model.margin)
-    for canvas, labels in source.batches(12, rng):
-        trainer.step(canvas, labels, trainer.model.draw(rng, 12 * trainer.rollouts), 1e-2)
+    for batch in source.batches(12, rng):
+        trainer.step(batch._replace(randomness=trainer.model.draw(rng, 12 * trainer.rollouts)), 1e-2)
     return trainer
 
 
@@ -68,10 +69,10 @@ def test_a_step_after_an_interrupted_one_is_as_any_other():
     interrupted, other = trained(2), trained(2)
     rng = np.random.default_rng(1)
     canvas = other.model.canvas(rng.integers(0, 256, (12, 20, 20, 1)).astype(np.uint8))
-    batch = canvas, rng.integers(0, 5, 12), other.model.draw(rng, 12)
-    interrupted.start(canvas, [interrupted.share(interrupted.shares[1], *batch)])  # and Ctrl-C before the answer
+    batch = Batch(canvas, rng.integers(0, 5, 12), other.model.draw(rng, 12))
+    interrupted.start(batch, [batch.share(interrupted.shares[1])])  # and Ctrl-C before the answer
     for trainer in (interrupted, other):
-        trainer.step(*batch, 1e-2)
+        trainer.step(batch, 1e-2)
     np.testing.assert_array_equal(interrupted.model.parameters.values, other.model.parameters.values)
 
 
@@ -83,10 +84,12 @@ def test_a_batch_made_where_workers_see_it_is_not_copied():
     )
     trainers = trained(2), trained(2)
     for copied, trainer in enumerate(trainers):
-        for canvas, labels, randomness in trainer.batches(source, epoch=1):
-            assert any(canvas.pixels is room for room in trainer.rooms.pixels)
-            pixels = canvas.pixels.copy() if copied else canvas.pixels
-            trainer.step(Canvas(pixels, canvas.margin), labels, randomness, 1e-2)
+        for batch in trainer.batches(source, epoch=1):
+            canvas = batch.canvas
+            assert canvas.pixels is trainer.slots.pixels[batch.slot]
+            if copied:
+                batch = batch._replace(canvas=Canvas(canvas.pixels.copy(), canvas.margin))
+            trainer.step(batch, 1e-2)
     np.testing.assert_array_equal(*(trainer.model.parameters.values for trainer in trainers))
 
 
@@ -141,8 +144,8 @@ def test_a_worker_that_fails_says_why_and_can_go_on():
     lost = randomness.copy()
     lost[0, 6:] = 1e9  # far outside the image, in the second share alone
     with pytest.raises(BackendError, match=r"a worker process failed .*index"):
-        trainer.step(canvas, labels, lost, 1e-2)
-    trainer.step(canvas, labels, randomness, 1e-2)
+        trainer.step(Batch(canvas, labels, lost), 1e-2)
+    trainer.step(Batch(canvas, labels, randomness), 1e-2)
 
 
 def test_too_few_images_for_a_batch_are_refused():

@@ -441,7 +441,7 @@ _ = axes.legend(fontsize=9, loc="upper left")
 # %%
 searcher = load_pretrained("cluttered60-8", "numpy")
 scenes = data.load(searcher.config).source("test", searcher.backend, margin=0)
-canvas, scene_labels = next(scenes.batches(200))
+canvas, scene_labels, *_ = next(scenes.batches(200))
 animate_glimpses(searcher, canvas.pixels[:shown], scene_labels[:shown])
 
 # %% [markdown]

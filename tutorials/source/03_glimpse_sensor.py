@@ -456,7 +456,7 @@ check_output(
 # %%
 scenes = data.load(Config(dataset="cluttered-mnist", size=100, pieces=8))
 eye = GlimpseSensor(12, 4)
-scene, labels = next(scenes.source("validation", NUMPY, margin=48).batches(64))
+scene, labels, *_ = next(scenes.source("validation", NUMPY, margin=48).batches(64))
 corners = scenes.source("validation", NUMPY, margin=48).corners()
 one = 8  # an image with little clutter
 place = (corners[one][::-1] + 14)[None] / 50 - 1  # (x, y) of its digit's centre
@@ -534,7 +534,7 @@ film(figure, draw, range(len(path)), 0.4)
 # %%
 alone = data.load(Config(dataset="translated-mnist", size=60))
 eye = GlimpseSensor(12, 3)
-shown, _ = next(alone.source("validation", NUMPY, margin=24).batches(500))
+shown, *_ = next(alone.source("validation", NUMPY, margin=24).batches(500))
 anywhere = np.random.default_rng(6).uniform(-1, 1, (500, 2))
 rho = eye.forward(shown, anywhere).reshape(500, 3, -1)
 sees = [100 * (rho[:, : k + 1].max(axis=(1, 2)) > 0.1).mean() for k in range(3)]

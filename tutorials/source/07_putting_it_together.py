@@ -20,10 +20,11 @@ import ramnp.network.model
 from ramnp import data
 from ramnp.backend import NUMPY
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.gradcheck import check, check_output, require
 from ramnp.gradcheck.student.whole import MistakenModel
 from ramnp.network.layers import flatten_time
-from ramnp.network.reinforce import hybrid_loss
+from ramnp.network.reinforce import LearningRule, hybrid_loss
 from ramnp.teaching import SHORT, figures
 from ramnp.teaching.animations import animate_glimpses
 from ramnp.teaching.using import using
@@ -184,7 +185,7 @@ def norms_from(gradient, routing):
 
     alone.__name__ = "hybrid_loss"
     with using(alone):
-        model.backward(rollout, labels, routing, policy_weight=1.0)
+        model.backward(rollout, labels, LearningRule(routing))
     gradients = model.parameters.gradients
     return {part: np.linalg.norm(gradients[span]) for part, span in model.parameters.spans().items()}
 
@@ -243,7 +244,7 @@ _ = axes.set(title="norm of the gradient that a part gets", ylabel="from")
 # <details><summary>Hint</summary>
 #
 # In the picture, from the bottom to the top. The answer is read off the last state: `dh[-1] = ...`. The baseline's
-# result goes nowhere. The policy's goes, where `routing == "paper"`, to `dh[:-1]`, which has time in front again:
+# result goes nowhere. The policy's goes, if `rule.routing == "paper"`, to `dh[:-1]`, which has time in front again:
 # `.reshape(dh[:-1].shape)`. Then `self.core.backward` makes `dg` of `dh`, and `self.glimpse.backward` wants that with
 # time flattened.
 # </details>
@@ -251,10 +252,9 @@ _ = axes.set(title="norm of the gradient that a part gets", ylabel="from")
 
 # %% exercise="model"
 class RecurrentAttentionModel(ramnp.network.model.RecurrentAttentionModel):
-    def backward(self, rollout, labels, routing, policy_weight):
+    def backward(self, rollout, labels, rule):
         """Add the gradient of the hybrid loss to the gradients of all parts."""
-        log_p, mu, samples, baseline = rollout.log_p, rollout.mu, rollout.samples, rollout.baseline
-        loss = hybrid_loss(log_p, self.tile(labels, rollout), mu, samples, baseline, self.policy, policy_weight)
+        loss = hybrid_loss(rollout.log_p, self.tile(labels, rollout), rollout.decisions, self.policy, rule)
 
         h = rollout.h  #                                 h_1 .. h_T
         decisions = flatten_time(h[:-1])  #              h_1 .. h_{T-1}
@@ -268,7 +268,7 @@ class RecurrentAttentionModel(ramnp.network.model.RecurrentAttentionModel):
         dh[-1] = self.action.backward(loss.dlogits, action_cache)  #      cross-entropy enters at h_T
         self.baseline.backward(dbaseline, baseline_cache)  #              and this stops here
         d_decisions = self.policy.backward(dmu, policy_cache)
-        if routing == "paper":
+        if rule.routing == "paper":
             dh[:-1] += d_decisions.reshape(dh[:-1].shape)  #              REINFORCE enters at h_1 .. h_{T-1}
         dg = self.core.backward(dh, core_cache)  #                        back through time
         self.glimpse.backward(flatten_time(dg), glimpse_cache)
@@ -292,8 +292,8 @@ check(RecurrentAttentionModel)
 # valley.
 #
 # `model.parameters.gradients` is one vector of all gradients. `model.forward(canvas, randomness)` gives a rollout;
-# `clip_gradients(parameters, norm, limit)` clips, given the norm; `optimizer.step(lr)` updates. `config` has `routing`,
-# `policy_weight`, `clip` and `lr`.
+# `model.backward(rollout, labels, rule)` adds to the gradients; `LearningRule.of(config)` is the rule. `clip_gradients(parameters,
+# norm, limit)` clips, given the norm; `optimizer.step(lr)` updates. `config` also has `clip` and `lr`.
 #
 # <details><summary>Hint</summary>
 #
@@ -308,7 +308,7 @@ def training_step(model, optimizer, canvas, labels, randomness, config):
     ### BEGIN SOLUTION
     parameters.gradients[:] = 0
     rollout = model.forward(canvas, randomness)
-    loss = model.backward(rollout, labels, config.routing, config.policy_weight)
+    loss = model.backward(rollout, labels, LearningRule.of(config))
     clip_gradients(parameters, np.linalg.norm(parameters.gradients), config.clip)
     optimizer.step(config.lr)
     ### END SOLUTION
@@ -323,13 +323,13 @@ def prepared(config):
     """A trainer, and a batch with its randomness."""
     trainer = Trainer(config, digits.image_shape, digits.classes, NUMPY)
     canvas, labels = trainer.model.canvas(digits.validation.images[:128]), digits.validation.labels[:128]
-    return trainer, (canvas, labels, trainer.model.draw(np.random.default_rng(0), 128))
+    return trainer, Batch(canvas, labels, trainer.model.draw(np.random.default_rng(0), 128))
 
 
 def weights_by_ramnp(steps=1, **changes):
     trainer, batch = prepared(dataclasses.replace(plain, **changes))
     for _ in range(steps):
-        trainer.step(*batch, trainer.config.lr)
+        trainer.step(batch, trainer.config.lr)
     return trainer.model.parameters.values, trainer.means()["gradient_norm"]["total"]
 
 
@@ -337,7 +337,7 @@ def weights_after_step(left_over=0.0, steps=1):
     trainer, batch = prepared(plain)
     trainer.model.parameters.gradients[:] = left_over
     for _ in range(steps):
-        training_step(trainer.model, trainer.optimizer, *batch, plain)
+        training_step(trainer.model, trainer.optimizer, batch.canvas, batch.labels, batch.randomness, plain)
     return trainer.model.parameters.values
 
 
@@ -351,8 +351,8 @@ check_output(
         "it goes uphill": 2 * start - right,
         "the gradient is not clipped, or only after the update": weights_by_ramnp(clip=0.0)[0],
         "clip_gradients wants the norm, not its square": weights_by_ramnp(clip=plain.clip / norm)[0],
-        "config.policy_weight is not used": weights_by_ramnp(policy_weight=1.0)[0],
-        "config.routing is not used": weights_by_ramnp(routing="paper")[0],
+        "the rule is not that of config: policy_weight": weights_by_ramnp(policy_weight=1.0)[0],
+        "the rule is not that of config: routing": weights_by_ramnp(routing="paper")[0],
     },
     tolerance=1e-9,
 )
@@ -380,7 +380,7 @@ def train(config, steps, model_class, every=20):
     rng, spans, rows = np.random.default_rng(config.seed), model.parameters.spans(), []
     epochs = (source.batches(config.batch_size, rng) for _ in range(steps))
     stream = (batch for epoch in epochs for batch in epoch)
-    for _, (canvas, labels) in zip(range(steps), stream, strict=False):
+    for _, (canvas, labels, *_) in zip(range(steps), stream, strict=False):
         rollout, loss = training_step(model, optimizer, canvas, labels, model.draw(rng, len(labels)), config)
         gradients = model.parameters.gradients
         row = {"error": 100 - 100 * loss.reward} | loss.terms

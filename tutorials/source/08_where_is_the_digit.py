@@ -117,7 +117,7 @@ tasks = {
 }
 _, grid = plt.subplots(3, 6, figsize=(8, 4.2), height_ratios=(28, 60, 60))
 for row, (name, dataset) in zip(grid, tasks.items(), strict=True):
-    canvas, labels = next(dataset.source("validation", NUMPY, margin=0).batches(6))
+    canvas, labels, *_ = next(dataset.source("validation", NUMPY, margin=0).batches(6))
     for axes, image, label in zip(row, canvas.pixels, labels, strict=True):
         axes.imshow(image[:, :, 0], vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])
@@ -237,7 +237,7 @@ for text, rows in {
 # %%
 searcher = load_pretrained("cluttered60-8", "numpy")
 source = tasks["cluttered-mnist"].source("test", NUMPY, searcher.margin)
-canvas, labels = next(source.batches(200 if SHORT else 2000))  # test images: nothing is chosen by them
+canvas, labels, *_ = next(source.batches(200 if SHORT else 2000))  # test images: nothing is chosen by them
 border, shown = slice(searcher.margin, -searcher.margin), 2 if SHORT else 4
 images = canvas.pixels[:, border, border]
 animate_glimpses(searcher, images[:shown], labels[:shown])

@@ -14,7 +14,7 @@ from ramnp.gradcheck.student.mistakes import LEARNING, LOG_PROB_HINTS, POLICY, R
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.network.layers import flatten_time
 from ramnp.network.model import RecurrentAttentionModel, Rollout
-from ramnp.network.reinforce import HybridLoss, hybrid_loss, policy_loss_backward, rewards
+from ramnp.network.reinforce import HybridLoss, LearningRule, hybrid_loss, policy_loss_backward, rewards
 
 ROUTINGS = ("detached", "paper")
 POLICY_WEIGHT = 0.7
@@ -57,15 +57,14 @@ class MistakenModel(RecurrentAttentionModel):
 
     mistake = ""
 
-    def backward(self, rollout: Rollout, labels: Any, routing: str, policy_weight: float) -> HybridLoss:
+    def backward(self, rollout: Rollout, labels: Any, rule: LearningRule) -> HybridLoss:
         """As in the model, step by step, but for the mistake."""
         mistake = self.mistake
-        routing = {"policy not detached": "paper", "policy detached": "detached"}.get(mistake, routing)
+        routing = {"policy not detached": "paper", "policy detached": "detached"}.get(mistake, rule.routing)
         tiled = self.tile(labels, rollout)
-        weight = 1.0 if mistake == "weight ignored" else policy_weight
-        loss = hybrid_loss(
-            rollout.log_p, tiled, rollout.mu, rollout.samples, rollout.baseline, self.policy, weight, self.xp
-        )
+        weight = 1.0 if mistake == "weight ignored" else rule.policy_weight
+        rule = LearningRule(routing, weight)
+        loss = hybrid_loss(rollout.log_p, tiled, rollout.decisions, self.policy, rule, self.xp)
         rows, decisions = len(tiled), flatten_time(rollout.h[:-1])
         if mistake == "wrong decisions":
             decisions = flatten_time(rollout.h[1:])
@@ -114,14 +113,14 @@ class Trial:
         self.canvas = self.model.canvas(rng.random((3, 9, 7, 1)))
         self.labels = rng.integers(0, 4, 3)
         self.randomness = self.model.draw(rng, 6)
-        self.routing = routing
+        self.rule = LearningRule(routing, POLICY_WEIGHT)
 
     def gradients(self) -> Arrays:
         """All parameter gradients, by name."""
         parameters = self.model.parameters
         self.rollout = self.model.forward(self.canvas, self.randomness)
         parameters.gradients.fill(0)
-        self.model.backward(self.rollout, self.labels, self.routing, POLICY_WEIGHT)
+        self.model.backward(self.rollout, self.labels, self.rule)
         return {name: parameters.gradient(name).copy() for name in parameters}
 
 
@@ -140,10 +139,10 @@ def check_model(cls: type[RecurrentAttentionModel], name: str, seed: int) -> lis
     for routing in ROUTINGS:
         trial = Trial(cls, routing, seed)
         gradients = trial.gradients()
-        frozen = freeze(trial.model, trial.rollout, trial.labels)
+        frozen = freeze(trial.model, trial.rollout, trial.labels, trial.rule)
 
-        def f(trial: Trial = trial, frozen: Any = frozen, routing: str = routing) -> float:
-            return surrogate_loss(trial.model, trial.canvas, trial.randomness, frozen, routing, POLICY_WEIGHT)
+        def f(trial: Trial = trial, frozen: Any = frozen) -> float:
+            return surrogate_loss(trial.model, trial.canvas, trial.randomness, frozen, trial.rule)
 
         parameters = trial.model.parameters
         checks = {key: check_gradient(f, parameters[key], gradients[key]) for key in gradients}
