@@ -11,6 +11,7 @@ from ramnp.errors import UsageError
 from ramnp.network import MODELS, build
 from ramnp.network import whole_image as baselines
 from ramnp.network.layers import cross_entropy
+from ramnp.network.reinforce import LearningRule
 from ramnp.network.whole_image import Convolutional, FullyConnected
 
 SHAPE = (7, 6, 3)  # (H, W, C)
@@ -61,7 +62,7 @@ def claimed(made, images, labels):
     canvas, randomness = made.canvas(images), made.draw(None, len(images))
     labels = made.backend.asarray(labels)
     made.parameters.gradients.fill(0)
-    made.backward(made.forward(canvas, randomness), labels, "detached", 1.0)
+    made.backward(made.forward(canvas, randomness), labels, LearningRule())
     loss = lambda: float(cross_entropy(made.forward(canvas, randomness).log_p, labels, made.xp))  # noqa: E731
     host = made.backend.to_host
     return loss, {name: (made.parameters[name], host(made.parameters.gradient(name))) for name in made.parameters}
@@ -96,7 +97,7 @@ def test_caches_are_not_overwritten_by_backward(rng, cls):
     outcome = made.forward(canvas, made.draw(rng, 3))
     for array in (canvas.pixels, outcome.x, *outcome.hidden, outcome.log_p, labels):
         array.flags.writeable = False
-    made.backward(outcome, labels, "detached", 1.0)
+    made.backward(outcome, labels, LearningRule())
 
 
 @both
