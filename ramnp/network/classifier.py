@@ -1,4 +1,4 @@
-"""What the commands need of a model, be it recurrent attention or one of those it is compared with.
+"""The interface of a model for the commands: recurrent attention, or a network it is compared with.
 
 Training, in the commands' words:
 
@@ -61,7 +61,7 @@ class Classifier(Part):
         return pad(self.backend.asarray(images), self.margin, self.xp)
 
     def rollouts(self, wanted: int) -> int:
-        """M, the rollouts of each image, where `wanted` are asked for. A model without randomness has one."""
+        """M, the rollouts per image if `wanted` are asked for. A model without randomness has one."""
         return wanted
 
     def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
@@ -69,7 +69,7 @@ class Classifier(Part):
         raise NotImplementedError
 
     def storage(self, rows: int) -> Any:
-        """Room for what `forward` computes of R rollouts; its method `arrays` gives it by part."""
+        """Room for what `forward` computes for R rollouts. Its method `arrays` gives it by part."""
         raise NotImplementedError
 
     def forward(self, canvas: Canvas, randomness: Array, *, out: Any = None) -> Any:
@@ -91,12 +91,12 @@ class Classifier(Part):
 
         Args:
             images: (n, H, W, C) on the host, uint8 from 0 to 255, or floats from 0 to 1.
-            rollouts: M. Of one, every chosen location is the policy's mean; of more, sampled ones, probabilities are
-                averaged.
-            seed: of first locations and samples. An image gets them by its place in `images`: of a single one they
-                are always the same, and what it is taken for may hang on them where glimpses are few.
-            batch_size: images at a time; another one gives them other first locations and samples.
-            workers: threads that share the batches on the CPU. (Other than in training, they rarely meet.)
+            rollouts: M. With one, every chosen location is the policy's mean. With more, locations are sampled and
+                the probabilities averaged.
+            seed: seed of first locations and samples. An image gets them by its position in `images`, so a single
+                image always gets the same ones. With few glimpses, the predicted class may depend on them.
+            batch_size: images at a time. Another batch size gives them other first locations and samples.
+            workers: threads that share the batches on the CPU. (They rarely meet, so threads do here.)
 
         Raises:
             UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
@@ -114,7 +114,7 @@ class Classifier(Part):
             )
         if images.dtype == np.uint8 and images.size and images.max() == 1:
             raise UsageError(
-                "uint8 images go from 0 to 255, and no pixel here is above 1: make floats of 0 to 1 of them"
+                "uint8 images go from 0 to 255, and no pixel here is above 1: convert them to floats from 0 to 1"
             )
         for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
             if value < 1:
@@ -123,7 +123,7 @@ class Classifier(Part):
         starts = range(0, len(images), batch_size)
 
         def answer(model: Classifier, starts: range) -> None:
-            """The batches that begin at `starts`, in storage that all but the last share."""
+            """Answer the batches that start at `starts`. All but the last share one storage."""
             storage = functools.cache(model.storage)
             for start in starts:
                 batch = images[start : start + batch_size]
@@ -147,5 +147,5 @@ class Classifier(Part):
         return self.probabilities(images, rollouts, seed, batch_size, workers).argmax(axis=1)
 
     def describe(self) -> list[str]:
-        """Lines for people on what the model sees of an image."""
+        """Lines for people: what the model sees of an image."""
         raise NotImplementedError

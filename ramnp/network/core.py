@@ -13,7 +13,7 @@ and then something elementwise of z_t, its gate:
 
 `Core` owns the map, the loop over time and the weight gradients; a subclass adds only `gate` and
 `gate_backward`. Storage is time-major, so that the T steps of the R rollouts are T R rows of one matrix:
-the loop backwards in time carries dh alone, and every weight gradient is one product after it.
+the loop backwards in time carries dh alone, and each weight gradient is one matrix product after the loop.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -31,7 +31,7 @@ class CoreCache(NamedTuple):
     Attributes:
         h: (T + 1, R, N) hidden states.
         c: (T + 1, R, N) LSTM cells, or None.
-        gates: (T, R, width N) what the gates made of z, or None where h tells it.
+        gates: (T, R, width N) what the gates made of z, or None if h itself is enough.
     """
 
     h: Array
@@ -81,7 +81,7 @@ class Core(Part):
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         """Write h[t + 1] (and c[t + 1]) from z.
 
-        z is `cache.gates[t]`, or, where that is None, h[t + 1] itself: what is left in it stays for
+        z is `cache.gates[t]`, or, if that is None, h[t + 1] itself: what is left in it stays for
         `gate_backward`.
         """
         raise NotImplementedError
@@ -140,8 +140,8 @@ class Core(Part):
 class RNN(Core):
     """h_t = relu(z_t).
 
-    W_hh starts as the identity (Le, Jaitly & Hinton 2015): a new network adds up what its glimpses show, where a random
-    W_hh would forget the first before the last.
+    W_hh starts as the identity (Le, Jaitly & Hinton 2015), so a new network adds up what its glimpses show. A random
+    W_hh would have forgotten the first glimpses before the last.
     """
 
     width = 1

@@ -7,8 +7,8 @@
 (paper, section 3.1 and figure 1B; sizes in section 4). h_g and h_l are stored side by side, so that the
 last line is one product with W = [W_hg; W_hl].
 
-A convolutional glimpse network puts features f(rho) in the place of rho (not in the paper; Ba, Mnih & Kavukcuoglu
-2015, section 3, look with convolutions, too).
+A convolutional glimpse network puts features f(rho) in the place of rho. That is not in the paper; Ba, Mnih &
+Kavukcuoglu (2015, section 3) use convolutions in this place.
 """
 
 import math
@@ -46,7 +46,8 @@ class GlimpseNetwork(Part):
     ) -> None:
         super().__init__(xp, dtype)
         self.what = Linear(math.prod(sensor_shape), what_units, rng, RELU_GAIN, xp, dtype)
-        # A spread, so that the units bend all over the image: at l = 0 alone they could tell directions and not places.
+        # Spread biases put the kinks of the ReLUs all over the image. With every kink at l = 0, h_l would encode only
+        # direction, not position.
         self.where = Linear(2, where_units, rng, RELU_GAIN, xp, dtype, spread=1.0)
         self.mix = Linear(what_units + where_units, units, rng, RELU_GAIN, xp, dtype)
         self.what_units, self.where_units, self.units = what_units, where_units, units
@@ -76,7 +77,7 @@ class GlimpseNetwork(Part):
     ) -> tuple[Array | None, Array | None]:
         """The three lines above, read from the bottom up. Overwrites dg. `out` is room for the gradient of h.
 
-        Returns (drho, dlocation), or (None, None) where `input_gradient` is false: in training both
+        Returns (drho, dlocation), or (None, None) if `input_gradient` is false: in training both
         inputs are constants.
         """
         rho, location, h, g = cache
@@ -145,7 +146,7 @@ class GlimpseFeatures(Part):
         return f, (rho, image, first, pooled, f)
 
     def backward(self, df: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
-        """drho, or None where `input_gradient` is false. Overwrites df."""
+        """drho, or None if `input_gradient` is false. Overwrites df."""
         _, image, first, pooled, f = cache
         rows, side, _, _ = image.shape
         scales, _, _, colours = self.sensor_shape
@@ -200,7 +201,7 @@ class ConvGlimpseNetwork(GlimpseNetwork):
     def backward(
         self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
     ) -> tuple[Array | None, Array | None]:
-        """(drho, dlocation), or (None, None) where `input_gradient` is false. Overwrites dg."""
+        """(drho, dlocation), or (None, None) if `input_gradient` is false. Overwrites dg."""
         rho, location, *between, h, g = cache
         df, dlocation = super().backward(dg, (between[-1], location, h, g), out=out)
         drho = self.features.backward(df, (rho, *between), input_gradient)

@@ -22,7 +22,7 @@ class Linear(Part):
     """y = x W + b, with x (rows, n_in), W (n_in, n_out), b (n_out,).
 
     W is drawn from a normal distribution with standard deviation `gain / sqrt(n_in)`, b uniformly between -`spread` and
-    `spread`. Before a ReLU, with a spread of 0, every unit bends at x = 0.
+    `spread`. Before a ReLU, a spread of 0 puts the kink of every unit at x = 0.
     """
 
     names = ("W", "b")
@@ -50,7 +50,7 @@ class Linear(Part):
     def backward(self, dy: Array, cache: Array, input_gradient: bool = True, out: Array | None = None) -> Array | None:
         """dW += x^T dy,  db += sum over rows of dy,  dx = dy W^T.
 
-        Returns None in place of dx where `input_gradient` is false: a product saved.
+        Returns None in place of dx if `input_gradient` is false: a product saved.
         """
         x = cache
         self.dW += x.T @ dy

@@ -8,11 +8,11 @@
                              |            |            |
                          mu_1, b_1    mu_2, b_2      log p              policy and baseline; answer
 
-The first location is given, uniform in the image or at its centre, or it is learned. A control has no policy: all
-its locations are given. So of the T locations of a rollout the last S are sampled: S = T - 1, T or 0.
+The first location is given (uniform in the image, or its centre), or it is learned. A control has no policy: all its
+locations are given. So of the T locations of a rollout, the last S are sampled: S = T - 1, T or 0.
 
-Nothing but the core connects one time step with the next, as far as gradients go: a sampled location
-is a constant. So all other parts run backward once, on the rows of all time steps together.
+A sampled location is a constant. So gradients pass from one time step to another only through the core, and all other
+parts run backward once, on the rows of all time steps together.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ class Rollout:
         policy: buffers of the policy, each (S, R, .); the last is mu.
         log_p: (R, A) log-probabilities of the classes after the last glimpse.
         baseline: (S, R) rewards expected at each decision.
-        gradients: what `backward` writes. Kept, as all storage is, since fresh memory costs a page fault for
-            every few thousand bytes.
+        gradients: room for what `backward` computes. It is kept from step to step, like all storage: fresh memory
+            costs a page fault for every few thousand bytes.
     """
 
     rho: Array
@@ -120,7 +120,7 @@ class RecurrentAttentionModel(Classifier):
         seed: of the initial weights, which are drawn on the host and so are the same everywhere.
 
     Attributes:
-        given: how many of the T locations are given and not sampled: 1, 0 (the first is learned), or T (controls).
+        given: how many of the T locations are given, not sampled: 1, 0 (the first is learned), or T (controls).
     """
 
     parts = ("glimpse", "core", "policy", "action", "baseline")
@@ -162,14 +162,14 @@ class RecurrentAttentionModel(Classifier):
         self.parameters = Parameters(self)
 
     def rollouts(self, wanted: int) -> int:
-        """M: `wanted`, or 1 where every location is the centre, and all rollouts would be the same."""
+        """M: `wanted`, or 1 if every location is the centre: all rollouts would be the same."""
         return 1 if self.config.policy == "centre" else wanted
 
     def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
         """The randomness of R rollouts, (T, R, 2): drawn on the host, one transfer.
 
-        First the given locations, uniform in the image or zeros, the centre; then the policy's standard normal
-        noise, or zeros where `deterministic`, so that each location is the policy's mean.
+        First come the given locations: uniform in the image, or zeros, the centre. Then comes the policy's standard
+        normal noise. If `deterministic` it is zero, so that each location is the policy's mean.
         """
         config, steps = self.config, self.config.glimpses
         randomness = np.zeros((steps, rows, 2), dtype=self.dtype)
@@ -230,8 +230,8 @@ class RecurrentAttentionModel(Classifier):
                     self.policy.sample(rollout.mu[s], randomness[t], out=rollout.samples[s])
                 else:
                     rollout.samples[s] = samples[s]
-                # Not clip, which keeps a NaN: a diverged policy would look outside the array, and the
-                # training would end in an index error instead of saying that it diverged.
+                # fmin and fmax turn a NaN into a number; clip would keep it. A diverged policy would then look
+                # outside the array, and training would end in an index error instead of saying that it diverged.
                 xp.fmax(xp.fmin(rollout.samples[s], 1), -1, out=rollout.locations[t])
             location = rollout.locations[t]
             rho = self.sensor.forward(canvas, location, out=rollout.rho[t])
@@ -244,7 +244,7 @@ class RecurrentAttentionModel(Classifier):
         return rollout
 
     def choose(self, t: int, rollout: Rollout) -> None:
-        """Write the mean of the location of step t (from 0), of h_t or, where the first is learned, of nothing."""
+        """Write the mean of the location of step t (from 0): from h_t or, for a learned first location, from none."""
         buffers = at(t - self.given, rollout.policy)
         if t == 0:
             self.policy.forward_first(out=buffers[-1])
@@ -338,7 +338,7 @@ class RecurrentAttentionModel(Classifier):
         return self.xp.tile(labels, len(rollout.log_p) // len(labels))
 
     def describe(self) -> list[str]:
-        """What it sees of an image, and how far its locations spread."""
+        """Lines for people: what it sees of an image, and how far its locations spread."""
         config, (height, width, channels) = self.config, self.image_shape
         sides = ", ".join(f"{side}x{side}" for side in self.sensor.sides)
         lines = [

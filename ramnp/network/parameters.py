@@ -1,8 +1,8 @@
 """Parameters, their gradients and their names.
 
 A `Part` is a piece of the model that owns parameters: the array `W` has its gradient in `dW`.
-`Parameters` gathers a part and all its sub-parts into one vector of values and one of gradients, so
-that an optimizer, a norm or a checkpoint sees a single array, and each `W` is a view into it.
+`Parameters` gathers a part and all its sub-parts into one vector of values and one of gradients. An
+optimizer, a norm or a checkpoint then sees a single array, and each `W` is a view into it.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ class Part:
     """A piece of the model: its own parameters, and the parts it is made of.
 
     Subclasses list the attribute names of their parameters in `names` and of their sub-parts in
-    `parts`. Parameter gradients accumulate: `backward` does `dW += ...`, and whoever starts a new
-    step zeroes them.
+    `parts`. Parameter gradients accumulate: `backward` does `dW += ...`. Zero them
+    before a new step.
     """
 
     names: ClassVar[tuple[str, ...]] = ()
@@ -69,7 +69,7 @@ class Parameters:
             setattr(owner, "d" + name, self.gradient(dotted))
 
     def use(self, part: Part, values: Array, gradients: Array) -> None:
-        """Let `part`, whose parameters these are, use these vectors (P,) in place of its own: another one's, say."""
+        """Make `part` use these vectors (P,) instead of its own: those of another model, for example."""
         self.values, self.gradients = values, gradients
         for dotted, owner, name in part.walk():
             setattr(owner, name, self[dotted])

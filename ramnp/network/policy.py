@@ -4,15 +4,15 @@
 
 with a fixed standard deviation `std`, in the units of l (paper, section 3.1, "Actions", and section 4).
 Between h_t and W_mu there may be one hidden layer, relu(h_t W_1 + b_1). Sampling cannot be
-differentiated; what can is the log-probability of the sample,
+differentiated. The log-probability of the sample can:
 
     log pi(l | mu) = -|l - mu|^2 / (2 std^2) - log(2 pi std^2),     d log pi / d mu = (l - mu) / std^2.
 
-The first location has no h_0 to go by. Where it is learned, its mean is squash(first), with a parameter `first`
+The first location has no h_0 to depend on. If it is learned, its mean is squash(first), with a parameter `first`
 of two numbers.
 
-l here is the sample itself, which may lie outside [-1, 1]^2. The sensor looks at the sample clipped to
-the image: the clipped location has no density under the Gaussian, so its log-probability would be wrong.
+Here l is the sample itself, which may lie outside [-1, 1]^2. The sensor looks at the sample clipped to
+the image. The clipped location has no density under the Gaussian, so its log-probability would be wrong.
 """
 
 from math import log, pi
@@ -62,14 +62,14 @@ class GaussianPolicy(Part):
             self.names = ("first",)
             self.add("first", np.zeros(2))
         if hidden_units:
-            # A spread, so that the path can turn: h_t grows as glimpses add up, and layers that bend at h = 0 alone
-            # would only move the mean outwards with it, on a ray.
+            # Spread biases let the path turn. h_t grows as glimpses add up; with every kink at h = 0, a longer h_t
+            # would only push the mean outwards, along a ray.
             self.hidden = Linear(units, hidden_units, rng, RELU_GAIN, xp, dtype, spread=2.0)
-        # A small gain: a new policy looks near the centre, where every mean has a gradient.
+        # With a small gain a new policy looks near the centre, where no squash is flat.
         self.mean = Linear(hidden_units or units, 2, rng, 0.1, xp, dtype)
 
     def buffers(self, *leading: int) -> tuple[Array, ...]:
-        """Room for what `forward` computes: the hidden layer where there is one, and mu."""
+        """Room for what `forward` computes: the hidden layer, if there is one, and mu."""
         widths = (self.hidden_units, 2) if self.hidden_units else (2,)
         return tuple(self.xp.empty((*leading, width), dtype=self.dtype) for width in widths)
 
@@ -87,7 +87,7 @@ class GaussianPolicy(Part):
     def backward(
         self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
     ) -> Array | None:
-        """dh from dmu, or None where `input_gradient` is false. `out` is room for the hidden layer's gradient."""
+        """dh from dmu, or None if `input_gradient` is false. `out` is room for the hidden layer's gradient."""
         h, *between, mu = cache
         da = self._squash_backward(dmu, mu)
         if not between:

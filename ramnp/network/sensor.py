@@ -4,7 +4,7 @@ K square patches centred on l, of sides g, 2g, 4g, ... pixels, each average-pool
 the middle, coarse around it (paper, section 3.1, "Glimpse Sensor", and figure 1A). Outside the image
 there are zeros.
 
-**How a location becomes a pixel**, said here and nowhere else. l = (x, y) lies in [-1, 1]^2; (-1, -1)
+**From location to pixel.** This is the only place that defines it. l = (x, y) lies in [-1, 1]^2; (-1, -1)
 is the top left corner of the image, (0, 0) its centre, x runs along the width. Pixel column j covers
 the interval [j, j + 1) of a ruler from 0 to W, on which l_x falls at
 
@@ -16,8 +16,8 @@ patch's centre within half a pixel of p. Rows are the same with l_y and H.
 **Nesting.** If g is even, so are all sides, and every patch starts at floor(p + 1 / 2) - s / 2: all have one centre. A
 pixel of scale k is then exactly four of scale k - 1, so that one crop of the widest patch holds all of them.
 
-**Units.** Pixels go from 0 to 1, and bytes are scaled to that. What is handed on is (pixel - mean) / std, with two
-constants of the configuration: 0 and 1, but for photographs, whose pixels have a mean far from 0.
+**Units.** Pixels go from 0 to 1; bytes are scaled to that. The sensor returns (pixel - mean) / std, with two
+constants of the configuration. They are 0 and 1, except for photographs, whose pixels have a mean far from 0.
 
 The sensor has no parameters, and a location is a sampled constant, so it has no backward pass.
 """
@@ -121,9 +121,9 @@ class GlimpseSensor:
     def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
         """rho: (R, D) from B canvases and locations (R, 2) in [-1, 1], with R a multiple of B.
 
-        That locations lie in the image is not checked: on a GPU the host would wait for the answer. Row r looks at
-        image r mod B, so M rollouts of a batch share its pixels. The D values of a row are ordered (scale, row,
-        column, channel).
+        Row r looks at image r mod B, so M rollouts of a batch share its pixels. The D values of a row are ordered
+        (scale, row, column, channel). Locations must lie in the image. This is not checked: on a GPU the host would
+        have to wait for the answer.
 
         Raises:
             UsageError: the canvas' border is too narrow, R is not a multiple of B, or `out` is not for such glimpses.

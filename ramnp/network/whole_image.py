@@ -1,15 +1,14 @@
 """The networks that the paper compares recurrent attention with (section 4.1, tables 1 and 2).
 
-They see the whole image x, its pixels as the glimpse sensor hands them on:
+They see the whole image x, with its pixels scaled as the glimpse sensor does:
 
     fully connected    h_1 = relu(x W_1 + b_1),   h_2 = relu(h_1 W_2 + b_2)    64 or 256 units each
     convolutional      h_1 = relu(conv(x)),       h_2 = relu(h_1 W_2 + b_2)    8 filters, 10 x 10, stride 5; 256 units
 
 and log p = log softmax(h_2 W_a + b_a) in both, trained by cross-entropy.
 
-The paper does not say what happens where the windows of the convolution leave some pixels over: here they are not
-seen, as usual. They are the last 3 rows and columns of a 28 x 28 image, nearly blank in MNIST, and none of 60 x 60 or
-100 x 100.
+If the windows of the convolution leave some pixels over, these are not seen, as usual. The paper does not say. They
+are the last 3 rows and columns of a 28 x 28 image, nearly blank in MNIST, and none of 60 x 60 or 100 x 100.
 """
 
 import math
@@ -43,7 +42,7 @@ class Hidden(Part):
 
     Args:
         first: the first layer.
-        shape: of what it makes of one image.
+        shape: shape of its output for one image.
         units: width of h_2.
     """
 
@@ -69,7 +68,7 @@ class Hidden(Part):
         return h_2, (x, h_1, h_2)
 
     def backward(self, dh: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
-        """dx, or None where `input_gradient` is false. Overwrites dh."""
+        """dx, or None if `input_gradient` is false. Overwrites dh."""
         x, h_1, h_2 = cache
         dh_2 = relu_backward(dh, h_2, out=dh, xp=self.xp)
         dh_1 = self.second.backward(dh_2, h_1.reshape(len(x), -1)).reshape(h_1.shape)
@@ -142,7 +141,7 @@ class WholeImageModel(Classifier):
         return self.xp.empty((0, rows, 2), dtype=self.dtype)
 
     def storage(self, rows: int) -> Outcome:
-        """Room for the outcome of so many images."""
+        """Room for the outcome of `rows` images."""
         return Outcome(self.xp.empty((rows, *self.input_shape), dtype=self.dtype), self.hidden.buffers(rows))
 
     def forward(self, canvas: Canvas, randomness: Array, *, out: Outcome | None = None) -> Outcome:
@@ -173,7 +172,7 @@ class WholeImageModel(Classifier):
         return Loss(terms, rewards(outcome.log_p, labels).mean())
 
     def describe(self) -> list[str]:
-        """That it sees everything."""
+        """A line for people."""
         return [f"sees all {math.prod(self.image_shape)} values at once"]
 
 

@@ -1,9 +1,9 @@
-"""Windows: rectangles cut out of many images, or written into them, at places that differ from row to row.
+"""Windows: rectangles read from many images or written into them, each row at a place of its own.
 
     windows(pixels, height, width, xp)[image, top, left]
 
-with `pixels` (n, H, W, C), contiguous where they are written to, and arrays of integers `image`, `top`, `left` (R,), or
-one integer for all rows, is an array (R, height, width, C), and can be assigned to. Corners are (top, left) pixels, and
+is an array (R, height, width, C), and can be assigned to. `pixels` is (n, H, W, C), contiguous if it is written to.
+`image`, `top` and `left` are integer arrays (R,), or one integer for all rows. Corners are (top, left) pixels, and
 windows lie inside the images.
 """
 

@@ -64,7 +64,7 @@ class Trainer:
         self.reset()
 
     def reset(self) -> None:
-        """Start the running sums anew."""
+        """Set the running sums to zero."""
         self.steps = 0
         self.totals: Array = self.xp.zeros(len(self.model.terms) + 1 + len(self.spans) + 1, dtype=np.float64)
 
@@ -170,7 +170,7 @@ class Trainer:
         return bool(self.backend.to_host(healthy))
 
     def checkpoint(self, epoch: int, best: dict[str, Any] | None, seconds: float) -> Checkpoint:
-        """All that is needed to go on from here. On NumPy these are views: save them before the next step."""
+        """All that is needed to resume from here. On NumPy these are views: save them before the next step."""
         host = self.backend.to_host
         return Checkpoint(
             config=self.config,
@@ -184,7 +184,7 @@ class Trainer:
         )
 
     def restore(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises:
             CheckpointError: it does not fit.

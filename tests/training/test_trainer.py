@@ -132,9 +132,9 @@ def test_a_batch_unlike_the_first_is_refused():
     randomness = trainer.model.draw(rng, 12)
     images, labels = rng.random((12, 20, 20, 1)), rng.integers(0, 5, 12)
     with pytest.raises(UsageError, match="keeps to the pixels of its first step, uint8"):
-        trainer.step(trainer.model.canvas(images), labels, randomness, 1e-2)
+        trainer.step(Batch(trainer.model.canvas(images), labels, randomness), 1e-2)
     with pytest.raises(UsageError, match="takes 12 images, got 11"):
-        trainer.step(trainer.model.canvas(images[:11]), labels[:11], randomness[:, :11], 1e-2)
+        trainer.step(Batch(trainer.model.canvas(images[:11]), labels[:11], randomness[:, :11]), 1e-2)
 
 
 def test_a_worker_that_fails_says_why_and_can_go_on():
