@@ -18,7 +18,7 @@ class Batch(NamedTuple):
 
     canvas: Canvas
     labels: Array
-    randomness: Array | None = None
+    randomness: Array = None
     slot: int | None = None
 
     def share(self, images: slice) -> "Batch":

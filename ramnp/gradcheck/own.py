@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ramnp.backend import Array, Backend
-from ramnp.config import ModelConfig
+from ramnp.config import Config
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
@@ -174,7 +174,7 @@ def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
 def model(rule: LearningRule) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for name, scales, channels, rollouts, first in (("rnn", 1, 1, 2, "uniform"), ("lstm", 2, 3, 1, "learned")):
-            config = ModelConfig(
+            config = Config(
                 core=name, scales=scales, glimpses=3, patch=2, units=5, what_units=4, where_units=3, glimpse_units=4,
                 std=0.3, policy_hidden=6 if name == "lstm" else 0, first_location=first, dtype="float64",
             )  # fmt: skip
@@ -203,11 +203,11 @@ def of_model(
 def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for channels in (1, 3):
-            made = build(ModelConfig(model=name, fc_units=4, dtype="float64"), (15, 11, channels), 4, backend)
+            made = build(Config(model=name, fc_units=4, dtype="float64"), (15, 11, channels), 4, backend)
             made.parameters.values += backend.asarray(0.2 * rng.standard_normal(made.parameters.size))
             canvas, randomness = made.canvas(rng.random((3, 15, 11, channels))), made.draw(rng, 3)
             labels = backend.asarray(rng.integers(0, 4, 3))
-            made.backward(made.forward(canvas, randomness), labels, "detached", 0.0)
+            made.backward(made.forward(canvas, randomness), labels, LearningRule())
             arrays = {each: (made.parameters[each], made.parameters.gradient(each)) for each in made.parameters}
 
             def loss(made: Any = made, canvas: Any = canvas, labels: Array = labels, noise: Any = randomness) -> float:

@@ -1,7 +1,7 @@
 """The models by name. A new one is a `Classifier`, and a line here."""
 
 from ramnp.backend import NUMPY, Backend
-from ramnp.config import ModelConfig
+from ramnp.config import Config
 from ramnp.network.classifier import Classifier
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.whole_image import Convolutional, FullyConnected
@@ -14,7 +14,7 @@ MODELS: dict[str, type[Classifier]] = {
 
 
 def build(
-    config: ModelConfig, image_shape: tuple[int, int, int], classes: int, backend: Backend = NUMPY, seed: int = 0
+    config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend = NUMPY, seed: int = 0
 ) -> Classifier:
     """The model that `config.model` names, with new weights.
 

@@ -11,26 +11,45 @@ Using it is `model.predict(images)`. A new model is a subclass, and a line in `m
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any, Protocol
 
 import numpy as np
 
-from ramnp.backend import Array, Backend, limit_threads
-from ramnp.config import ModelConfig
+from ramnp.backend import NUMPY, Array, Backend, limit_threads
+from ramnp.config import Config
 from ramnp.errors import UsageError
 from ramnp.network.parameters import Parameters, Part
 from ramnp.network.reinforce import LearningRule
 from ramnp.network.sensor import Canvas, pad
 
 
+class Outcome(Protocol):
+    """What a forward pass computed. `log_p` is (R, A), and `arrays` gives all storage by part."""
+
+    log_p: Array
+
+    def arrays(self) -> dict[str, tuple[Array, ...]]: ...
+
+
+class Loss(Protocol):
+    """The terms of a loss by name, and the share of right answers: 0-d arrays."""
+
+    @property
+    def terms(self) -> dict[str, Array]: ...
+
+    @property
+    def reward(self) -> Array: ...
+
+
 class Classifier(Part):
-    """A model that says of each image which of A classes it shows.
+    """A model that tells which of A classes each image shows.
 
     Args:
-        config: sizes and kinds of the parts.
+        config: sizes and kinds of the parts; the rest of the configuration does not matter here.
         image_shape: (H, W, C).
         classes: A.
         backend: where the arrays live.
+        seed: of the initial weights, which a subclass draws.
 
     Attributes:
         parameters: all weights and their gradients, by name and as one vector each.
@@ -39,10 +58,17 @@ class Classifier(Part):
     """
 
     parameters: Parameters
-    terms: ClassVar[tuple[str, ...]]
+    terms: tuple[str, ...]
     margin: int
 
-    def __init__(self, config: ModelConfig, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+    def __init__(
+        self,
+        config: Config,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        backend: Backend = NUMPY,
+        seed: int = 0,
+    ) -> None:
         super().__init__(backend.xp, np.dtype(config.dtype))
         self.config, self.image_shape, self.classes, self.backend = config, image_shape, classes, backend
 
@@ -68,19 +94,19 @@ class Classifier(Part):
         """The randomness of R rollouts, drawn on the host."""
         raise NotImplementedError
 
-    def storage(self, rows: int) -> Any:
+    def storage(self, rows: int) -> Outcome:
         """Room for what `forward` computes for R rollouts. Its method `arrays` gives it by part."""
         raise NotImplementedError
 
-    def forward(self, canvas: Canvas, randomness: Array, *, out: Any = None) -> Any:
+    def forward(self, canvas: Canvas, randomness: Array, *, out: Any = None) -> Outcome:
         """The outcome for B images and R rollouts, row r about image r mod B; its `log_p` is (R, A)."""
         raise NotImplementedError
 
-    def backward(self, outcome: Any, labels: Array, rule: LearningRule) -> Any:
+    def backward(self, outcome: Any, /, labels: Array, rule: LearningRule) -> Loss:
         """Accumulate the gradient of the loss for labels (B,). Its `terms` and `reward` are 0-d arrays."""
         raise NotImplementedError
 
-    def average(self, outcome: Any, images: int) -> Array:
+    def average(self, outcome: Outcome, images: int) -> Array:
         """(B, A) class probabilities of an outcome, averaged over each image's M rollouts."""
         return self.xp.exp(outcome.log_p).reshape(-1, images, self.classes).mean(axis=0)
 

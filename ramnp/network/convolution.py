@@ -62,7 +62,7 @@ class Conv2D(Linear):
         super().forward(self.windows(x), out=y.reshape(-1, self.filters))
         return y, x
 
-    def backward(self, dy: Array, cache: Array, input_gradient: bool = True) -> Array | None:
+    def backward(self, dy: Array, cache: Array, input_gradient: bool = True, out: Array | None = None) -> Array:
         """dW += windows^T dy,  db += sum of dy,  dwindows = dy W^T; a pixel's dx is the sum over its windows."""
         x = cache
         dwindows = super().backward(dy.reshape(-1, self.filters), self.windows(x), input_gradient)

@@ -35,8 +35,8 @@ class CoreCache(NamedTuple):
     """
 
     h: Array
-    c: Array | None
-    gates: Array | None
+    c: Array
+    gates: Array
 
 
 class Core(Part):
@@ -48,6 +48,12 @@ class Core(Part):
     """
 
     names = ("W_hh", "W_gh", "b")
+    W_hh: Array
+    W_gh: Array
+    b: Array
+    dW_hh: Array
+    dW_gh: Array
+    db: Array
     width: ClassVar[int]  # z is this many times as wide as h
 
     def __init__(
@@ -86,7 +92,7 @@ class Core(Part):
         """
         raise NotImplementedError
 
-    def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
+    def gate_backward(self, dh: Array, dc: Array, t: int, cache: CoreCache, dz: Array) -> None:
         """Write dz from dh, the gradient of h[t + 1]; turn dc from that of c[t + 1] into that of c[t]."""
         raise NotImplementedError
 
@@ -152,7 +158,7 @@ class RNN(Core):
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         relu(z, out=z, xp=self.xp)  # z is h[t + 1]
 
-    def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
+    def gate_backward(self, dh: Array, dc: Array, t: int, cache: CoreCache, dz: Array) -> None:
         relu_backward(dh, cache.h[t + 1], out=dz, xp=self.xp)
 
 
@@ -187,7 +193,7 @@ class LSTM(Core):
         c += i * u
         self.xp.multiply(o, self.xp.tanh(c), out=cache.h[t + 1])
 
-    def gate_backward(self, dh: Array, dc: Array | None, t: int, cache: CoreCache, dz: Array) -> None:
+    def gate_backward(self, dh: Array, dc: Array, t: int, cache: CoreCache, dz: Array) -> None:
         i, f, o, u = self.split(cache.gates[t])
         dz_i, dz_f, dz_o, dz_u = self.split(dz)
         tanh_c = self.xp.tanh(cache.c[t + 1])

@@ -32,7 +32,7 @@ class GlimpseNetwork(Part):
         units: G, width of g_t.
     """
 
-    parts = ("what", "where", "mix")
+    parts: tuple[str, ...] = ("what", "where", "mix")
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class GlimpseFeatures(Part):
         relu(second, out=second, xp=self.xp)
         return f, (rho, image, first, pooled, f)
 
-    def backward(self, df: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
+    def backward(self, df: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array:
         """drho, or None if `input_gradient` is false. Overwrites df."""
         _, image, first, pooled, f = cache
         rows, side, _, _ = image.shape

@@ -32,6 +32,6 @@ class Baseline(Linear):
         b, cache = super().forward(h, out)
         return b[:, 0], cache
 
-    def backward(self, dbaseline: Array, cache: Array, input_gradient: bool = False) -> Array | None:
+    def backward(self, dy: Array, cache: Array, input_gradient: bool = False, out: Array | None = None) -> Array:
         """Gradients of W_b and b_b alone: h is a constant to the baseline, which must not shape it."""
-        return super().backward(dbaseline[:, None], cache, input_gradient)
+        return super().backward(dy[:, None], cache, input_gradient, out)

@@ -26,6 +26,10 @@ class Linear(Part):
     """
 
     names = ("W", "b")
+    W: Array
+    b: Array
+    dW: Array
+    db: Array
 
     def __init__(
         self,
@@ -41,13 +45,13 @@ class Linear(Part):
         self.add("W", rng.standard_normal((n_in, n_out)) * (gain / np.sqrt(n_in)))
         self.add("b", rng.uniform(-spread, spread, n_out))
 
-    def forward(self, x: Array, out: Array | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, /, out: Array | None = None) -> tuple[Array, Array]:
         """y = x W + b. The cache is x."""
         y = self.xp.matmul(x, self.W, out=out)
         y += self.b
         return y, x
 
-    def backward(self, dy: Array, cache: Array, input_gradient: bool = True, out: Array | None = None) -> Array | None:
+    def backward(self, dy: Array, cache: Array, input_gradient: bool = True, out: Array | None = None) -> Array:
         """dW += x^T dy,  db += sum over rows of dy,  dx = dy W^T.
 
         Returns None in place of dx if `input_gradient` is false: a product saved.

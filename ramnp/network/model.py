@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ramnp.backend import NUMPY, Array, Backend
-from ramnp.config import ModelConfig
+from ramnp.config import Config
 from ramnp.errors import UsageError
 from ramnp.network.classifier import Classifier
 from ramnp.network.core import CORES, CoreCache
@@ -60,8 +60,8 @@ class Rollout:
     core: CoreCache
     policy: tuple[Array, ...]
     gradients: "Gradients"
-    log_p: Array | None = None
-    baseline: Array | None = None
+    log_p: Array = None
+    baseline: Array = None
 
     @property
     def mu(self) -> Array:
@@ -123,12 +123,12 @@ class RecurrentAttentionModel(Classifier):
         given: how many of the T locations are given, not sampled: 1, 0 (the first is learned), or T (controls).
     """
 
-    parts = ("glimpse", "core", "policy", "action", "baseline")
-    terms = TERMS
+    parts: tuple[str, ...] = ("glimpse", "core", "policy", "action", "baseline")
+    terms: tuple[str, ...] = TERMS
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: Config,
         image_shape: tuple[int, int, int],
         classes: int,
         backend: Backend = NUMPY,
@@ -204,6 +204,7 @@ class RecurrentAttentionModel(Classifier):
         canvas: Canvas,
         randomness: Array,
         samples: Array | None = None,
+        *,
         out: Rollout | None = None,
     ) -> Rollout:
         """Look T times and answer.

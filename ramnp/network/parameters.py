@@ -6,7 +6,7 @@ optimizer, a norm or a checkpoint then sees a single array, and each `W` is a vi
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +21,8 @@ class Part:
     before a new step.
     """
 
-    names: ClassVar[tuple[str, ...]] = ()
-    parts: ClassVar[tuple[str, ...]] = ()
+    names: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def __init__(self, xp: Any = np, dtype: Any = np.float32) -> None:
         self.xp = xp

@@ -42,6 +42,9 @@ class GaussianPolicy(Part):
         UsageError: the squash is unknown.
     """
 
+    first: Array
+    dfirst: Array
+
     def __init__(
         self,
         units: int,
@@ -86,7 +89,7 @@ class GaussianPolicy(Part):
 
     def backward(
         self, dmu: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
-    ) -> Array | None:
+    ) -> Array:
         """dh from dmu, or None if `input_gradient` is false. `out` is room for the hidden layer's gradient."""
         h, *between, mu = cache
         da = self._squash_backward(dmu, mu)

@@ -118,7 +118,7 @@ class GlimpseSensor:
         """D, the number of values one glimpse yields: K g g C."""
         return math.prod(self.shape(channels))
 
-    def forward(self, canvas: Canvas, location: Array, out: Array | None = None) -> Array:
+    def forward(self, canvas: Canvas, location: Array, out: Array = None) -> Array:
         """rho: (R, D) from B canvases and locations (R, 2) in [-1, 1], with R a multiple of B.
 
         Row r looks at image r mod B, so M rollouts of a batch share its pixels. The D values of a row are ordered

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ramnp.backend import NUMPY, Array, Backend
-from ramnp.config import ModelConfig
+from ramnp.config import Config
 from ramnp.errors import UsageError
 from ramnp.network.classifier import Classifier
 from ramnp.network.convolution import Conv2D
@@ -67,7 +67,7 @@ class Hidden(Part):
         relu(h_2, out=h_2, xp=self.xp)
         return h_2, (x, h_1, h_2)
 
-    def backward(self, dh: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array | None:
+    def backward(self, dh: Array, cache: tuple[Array, ...], input_gradient: bool = True) -> Array:
         """dx, or None if `input_gradient` is false. Overwrites dh."""
         x, h_1, h_2 = cache
         dh_2 = relu_backward(dh, h_2, out=dh, xp=self.xp)
@@ -77,19 +77,19 @@ class Hidden(Part):
 
 
 @dataclass
-class Outcome:
+class WholeImageOutcome:
     """What a forward pass computed: x (B, ...), the images; h_1 and h_2; log p (B, A)."""
 
     x: Array
     hidden: tuple[Array, Array]
-    log_p: Array | None = None
+    log_p: Array = None
 
     def arrays(self) -> dict[str, tuple[Array, ...]]:
         """The storage by part."""
         return {"image": (self.x,), "hidden": self.hidden}
 
 
-class Loss(NamedTuple):
+class AnswerLoss(NamedTuple):
     """The cross-entropy as the only term, and the mean reward: the share of right answers. 0-d arrays."""
 
     terms: dict[str, Array]
@@ -111,7 +111,7 @@ class WholeImageModel(Classifier):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: Config,
         image_shape: tuple[int, int, int],
         classes: int,
         backend: Backend = NUMPY,
@@ -140,11 +140,11 @@ class WholeImageModel(Classifier):
         """Nothing is random: an empty array."""
         return self.xp.empty((0, rows, 2), dtype=self.dtype)
 
-    def storage(self, rows: int) -> Outcome:
+    def storage(self, rows: int) -> WholeImageOutcome:
         """Room for the outcome of `rows` images."""
-        return Outcome(self.xp.empty((rows, *self.input_shape), dtype=self.dtype), self.hidden.buffers(rows))
+        return WholeImageOutcome(self.xp.empty((rows, *self.input_shape), dtype=self.dtype), self.hidden.buffers(rows))
 
-    def forward(self, canvas: Canvas, randomness: Array, *, out: Outcome | None = None) -> Outcome:
+    def forward(self, canvas: Canvas, randomness: Array, *, out: WholeImageOutcome | None = None) -> WholeImageOutcome:
         """The outcome for B images.
 
         Raises:
@@ -163,13 +163,13 @@ class WholeImageModel(Classifier):
         outcome.log_p = log_softmax(logits, self.xp)
         return outcome
 
-    def backward(self, outcome: Outcome, labels: Array, rule: LearningRule) -> Loss:
+    def backward(self, outcome: WholeImageOutcome, labels: Array, rule: LearningRule) -> AnswerLoss:
         """Accumulate the gradient of the cross-entropy. There is no policy, so the rule changes nothing."""
         dlogits = cross_entropy_backward(outcome.log_p, labels, self.xp)
         dh = self.action.backward(dlogits, outcome.hidden[-1])
         self.hidden.backward(dh, (outcome.x, *outcome.hidden), input_gradient=False)
         terms = {"action": cross_entropy(outcome.log_p, labels, self.xp)}
-        return Loss(terms, rewards(outcome.log_p, labels).mean())
+        return AnswerLoss(terms, rewards(outcome.log_p, labels).mean())
 
     def describe(self) -> list[str]:
         """A line for people."""
@@ -187,7 +187,7 @@ class FullyConnected(WholeImageModel):
     def make_hidden(self, rng: np.random.Generator) -> Hidden:
         """Two fully connected layers."""
         units = self.config.fc_units
-        first = Linear(*self.input_shape, units, rng, RELU_GAIN, self.xp, self.dtype)
+        first = Linear(math.prod(self.image_shape), units, rng, RELU_GAIN, self.xp, self.dtype)
         return Hidden(first, (units,), units, rng)
 
 

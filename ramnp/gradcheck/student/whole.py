@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ramnp.backend import NUMPY
-from ramnp.config import ModelConfig
+from ramnp.config import Config
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row, merge
 from ramnp.gradcheck.student.diagnosis import close, transformed
@@ -104,7 +104,7 @@ class Trial:
 
     def __init__(self, cls: type[RecurrentAttentionModel], routing: str, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        config = ModelConfig(
+        config = Config(
             glimpses=4, patch=2, units=6, what_units=4, where_units=4, glimpse_units=5,
             std=SIZES["std"], policy_hidden=0, dtype="float64",
         )  # fmt: skip
