@@ -68,7 +68,8 @@ class ModelConfig(Group):
     """the network"""
 
     model: Annotated[
-        Literal["ram", "fc", "cnn"], "recurrent attention, or a network that sees the whole image: see baselines.py"
+        Literal["ram", "fc", "cnn"],
+        "recurrent attention, or a network that sees the whole image: see ramnp/network/whole_image.py",
     ] = "ram"
     fc_units: Annotated[
         int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1, below=1_000_000)

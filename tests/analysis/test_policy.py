@@ -9,8 +9,9 @@ from checking import STRICT
 from matplotlib.figure import Figure
 from subjects import dataset, source_of, trained_model
 
-from ramnp import cli, evaluate
+from ramnp import cli
 from ramnp.analysis import policy as analysis
+from ramnp.analysis.__main__ import main
 from ramnp.analysis.plots import plot_maps
 from ramnp.analysis.policy import analyse, errors_by_glimpse, information, looks_at_digit, pixel_paths, spread_of_paths
 from ramnp.backend import NUMPY
@@ -19,7 +20,7 @@ from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split
 from ramnp.network import build
-from ramnp.training import checkpoint
+from ramnp.training import checkpoint, measure
 from ramnp.training.checkpoint import Checkpoint
 
 
@@ -40,7 +41,7 @@ def test_the_last_errors_of_its_policy_are_those_of_evaluate(changes):
     model = trained_model(**changes)
     source = source_of(model)
     errors = analyse(model, source, rollouts=3)["errors"]["policy"]
-    expected = evaluate.evaluate(model, source, rollouts=3)
+    expected = measure.evaluate(model, source, rollouts=3)
     assert (errors["one"][-1], errors["averaged"][-1]) == (expected["deterministic"], expected["averaged"])
     assert changes or expected["deterministic"] != expected["averaged"]
 
@@ -51,8 +52,8 @@ def test_the_error_after_t_glimpses_is_that_of_a_model_that_takes_no_more(model,
         shorter = build(dataclasses.replace(model.config, glimpses=steps), (60, 60, 1), 10)
         shorter.parameters.values[...] = model.parameters.values
         wrong = 0
-        for number, (canvas, labels, *_) in enumerate(source.batches(evaluate.BATCH)):
-            rng = np.random.default_rng([evaluate.SEED, evaluate.DETERMINISTIC, number])
+        for number, (canvas, labels, *_) in enumerate(source.batches(measure.BATCH)):
+            rng = np.random.default_rng([measure.SEED, measure.DETERMINISTIC, number])
             randomness = model.draw(rng, len(labels), deterministic=True)
             wrong += (shorter.forward(canvas, randomness[:steps]).log_p.argmax(axis=1) != labels).sum()
         assert errors[steps - 1] == pytest.approx(100 * wrong / len(source), abs=1e-4)
@@ -97,8 +98,8 @@ def test_a_policy_that_follows_one_path_is_told_from_one_that_looks():
 def test_the_spread_splits_the_variance_of_all_locations(model, source):
     paths = spread_of_paths(model, source)
     pooled = []
-    for canvas, labels, *_ in source.batches(evaluate.BATCH):
-        for place in evaluate.GRID:
+    for canvas, labels, *_ in source.batches(measure.BATCH):
+        for place in measure.GRID:
             randomness = np.zeros((4, len(labels), 2), np.float32)
             randomness[0] = place
             pooled.append(model.forward(canvas, randomness).locations[1:])
@@ -112,10 +113,10 @@ def test_the_spread_splits_the_variance_of_all_locations(model, source):
 
 def test_the_paths_are_those_of_the_deterministic_figure_in_pixels(model, source):
     looks = pixel_paths(model, source)
-    for number, (canvas, labels, *_) in enumerate(source.batches(evaluate.BATCH)):
-        rng = np.random.default_rng([evaluate.SEED, evaluate.DETERMINISTIC, number])
+    for number, (canvas, labels, *_) in enumerate(source.batches(measure.BATCH)):
+        rng = np.random.default_rng([measure.SEED, measure.DETERMINISTIC, number])
         locations = model.forward(canvas, model.draw(rng, len(labels), deterministic=True)).locations
-        start = number * evaluate.BATCH
+        start = number * measure.BATCH
         np.testing.assert_allclose(looks[:, start : start + len(labels)], 30 * (locations + 1), rtol=1e-5)
 
 
@@ -129,8 +130,8 @@ def test_locations_of_another_image_are_another_images(model, source, monkeypatc
 
     monkeypatch.setattr(analysis, "look_along", noting)
     errors_by_glimpse(model, source, rollouts=2, limit_batches=1, choosers=("policy", "another"))
-    canvas, labels, *_ = next(source.batches(evaluate.BATCH))
-    rng = np.random.default_rng([evaluate.SEED, evaluate.SAMPLED, 0])
+    canvas, labels, *_ = next(source.batches(measure.BATCH))
+    rng = np.random.default_rng([measure.SEED, measure.SAMPLED, 0])
     own = model.forward(canvas, model.draw(rng, 2 * len(labels))).locations
     one, averaged = looked
     assert one.shape == (4, 200, 2)
@@ -212,7 +213,7 @@ def test_it_is_the_same_each_time_and_on_every_backend(model, source):
 
 def test_of_few_batches_it_is_that_of_the_first_images(model, source):
     found = analyse(model, source, rollouts=2, limit_batches=1)
-    assert np.sum(found["looks"]["counts"]) == 4 * evaluate.BATCH
+    assert np.sum(found["looks"]["counts"]) == 4 * measure.BATCH
 
 
 def test_the_maps_say_what_share_of_the_glimpses_they_leave_out():
@@ -234,7 +235,7 @@ def command(capsys, monkeypatch, tmp_path):
         saved = Checkpoint(config, (60, 60, 1), 10, 3, None, 1.0, parameters, {})
         checkpoint.save(tmp_path / "best.npz", saved)
         with pytest.raises(SystemExit) as stopped:
-            cli.run(lambda: analysis.main([str(tmp_path), "--backend", "numpy", "--rollouts", "2", *arguments]))
+            cli.run(lambda: main([str(tmp_path), "--backend", "numpy", "--rollouts", "2", *arguments]))
         return stopped.value.code, *capsys.readouterr()
 
     return call

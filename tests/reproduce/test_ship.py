@@ -13,7 +13,6 @@ import ramnp
 from ramnp import evaluate, pretrained
 from ramnp.backend import NUMPY
 from ramnp.errors import CheckpointError, RamnpError
-from ramnp.reproduce import rows as reproduce
 from ramnp.reproduce import ship as shipping
 from ramnp.reproduce.results import FIGURES, read_result, result_path
 from ramnp.reproduce.ship import ship
@@ -205,7 +204,7 @@ def test_the_package_does_not_grow_beyond_its_limit(finished, monkeypatch):
 
 
 def test_the_command_ships(command, finished, monkeypatch):
-    monkeypatch.setattr(reproduce, "ship", lambda *arguments: ship(*arguments, finished[2]))
+    monkeypatch.setattr("ramnp.reproduce.__main__.ship", lambda *arguments: ship(*arguments, finished[2]))
     code, out, err = command("--ship", "mnist-2")
     assert (code, err) == (0, "")
     assert "mnist-2.npz" in out

@@ -8,15 +8,15 @@ import pytest
 from subjects import source_of, trained_model
 
 from ramnp import cli
+from ramnp.analysis import plots as analysis_plots
 from ramnp.analysis.policy import analyse
 from ramnp.errors import CheckpointError
 from ramnp.files import write_atomically
-from ramnp.pictures import curves as visualize
 from ramnp.presets import PRESETS, ROWS
-from ramnp.reproduce import rows as reproduce
-from ramnp.reproduce import tables as reporting
+from ramnp.reproduce import plots
+from ramnp.reproduce.__main__ import main
 from ramnp.reproduce.results import FIGURES, NEEDED, read_results, result_path, write_result
-from ramnp.reproduce.tables import write_report
+from ramnp.reproduce.tables import LOG, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = {"digits.gz": "content as published (SHA-256)"}
@@ -25,7 +25,7 @@ WHOLE = {"digits.gz": "content as published (SHA-256)"}
 @pytest.fixture(autouse=True)
 def unpainted(monkeypatch):
     """Plots are made, but not painted, which takes its time: their files are empty."""
-    for module in (reporting, visualize):
+    for module in (plots, analysis_plots):
         monkeypatch.setattr(module, "save_figure", lambda _, path: write_atomically(path, lambda file: file.write(b"")))
 
 
@@ -294,7 +294,7 @@ def test_a_damaged_file_stops_the_report(write, tmp_path, content):
 
 
 def test_the_one_in_the_repository_is_that_of_the_results_beside_it(tmp_path):
-    log = tmp_path / "docs" / reporting.LOG
+    log = tmp_path / "docs" / LOG
     log.parent.mkdir()
     log.touch()
     write_report(ROOT / "results", tmp_path / "docs/results.md")
@@ -305,7 +305,7 @@ def test_the_command_writes_it(write, tmp_path, monkeypatch, capsys):
     write("mnist-6")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        cli.run(lambda: reproduce.main(["--report"]))
+        cli.run(lambda: main(["--report"]))
     assert stopped.value.code == 0
     assert (tmp_path / "docs/results.md").exists()
     assert "policy-mnist-6.png" in capsys.readouterr().out
