@@ -1,0 +1,37 @@
+"""`ramnp COMMAND ...`, or `python -m ramnp COMMAND ...`: the same as `python -m ramnp.COMMAND ...`."""
+
+import runpy
+import sys
+
+COMMANDS = {
+    "train": "train a model",
+    "evaluate": "the three test errors of a trained network",
+    "analysis": "test whether the policy of a trained network helps",
+    "reproduce": "train the rows of the published tables, and report the results",
+    "data": "list, download, verify and show data sets",
+    "gradcheck": "check gradients: ours, or those in a file of yours",
+}
+
+
+def main() -> None:
+    """Run the command that the first argument names; without one, list the commands."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print("usage: ramnp COMMAND ...\n")
+        print("\n".join(f"  {command:<12}{text}" for command, text in COMMANDS.items()))
+        print("\n`ramnp COMMAND --help` lists the flags of a command.")
+    elif name not in COMMANDS:
+        sys.exit(_unknown(name))
+    else:
+        del sys.argv[1]
+        # As `python -m` would, so that worker processes find the command's own module.
+        runpy.run_module(f"ramnp.{name}", run_name="__main__", alter_sys=True)
+
+
+def _unknown(name: str) -> int:
+    print(f"error: there is no command {name!r}; choose {', '.join(COMMANDS)}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()
