@@ -1,4 +1,4 @@
-"""Tasks by name. A new one is one file with a `Task`, and one line here (and its name in `config.py`)."""
+"""The tasks by name. To add one, write a `Task` in its own file, then add a line here and its name in `config.py`."""
 
 from ramnp.config import DataConfig
 from ramnp.data.arrays import Arrays

@@ -1,14 +1,15 @@
-"""`python -m ramnp.data COMMAND`: the data sets, where they lie, and whether they are whole.
+"""`python -m ramnp.data COMMAND`: list, download, check and look at the data sets.
 
 | command     | what it does                                                                        |
 |-------------|-------------------------------------------------------------------------------------|
-| list        | every task, whether its files are there, and where they are looked for              |
-| fetch NAME  | download what is missing                                                            |
-| verify NAME | read everything, compare checksums, count                                           |
-| show NAME   | write a contact sheet of training images as the network gets them (NAME.png)        |
+| list        | list every task, where its files belong, and whether they are there                 |
+| fetch NAME  | download the missing files                                                          |
+| verify NAME | read all files, compare their checksums and count the images                        |
+| show NAME   | write a contact sheet of training images as the network sees them (NAME.png)        |
 
-Nothing is held out unless --validation says so. Exit codes: 0 fine; 2 usage; 3 a file is missing or damaged;
-4 the picture could not be written.
+No images are held out unless you pass --validation.
+
+Exit codes: 0 success; 2 usage; 3 a file is missing or damaged; 4 the picture could not be written.
 """
 
 from dataclasses import replace
@@ -18,18 +19,24 @@ import numpy as np
 
 from ramnp import data
 from ramnp.backend import NUMPY
-from ramnp.cli import Parser, add_group_flags, given_flags, run
+from ramnp.cli import Parser, add_group_flags, description, given_flags, run
 from ramnp.config import DataConfig
 from ramnp.data import DATASETS
 from ramnp.data.source import SPLITS
 from ramnp.errors import DataError, UsageError
 
 IMAGES = 40  # on a contact sheet
-NOTHING_HELD_OUT = DataConfig(validation=0)
+NOTHING_HELD_OUT = DataConfig(validation=0)  # the default of these commands: they show the data as published
+COMMANDS = {
+    "list": "list the data sets and where their files belong",
+    "fetch": "download the missing files of a data set",
+    "verify": "check whether the files of a data set are complete and undamaged",
+    "show": "write a picture of some images",
+}
 
 
 def list_tasks() -> None:
-    """Print what every task is, whether its files are there, and where they are looked for."""
+    """Print each task: what it is, whether its files are there, and the folder they belong in."""
     for name, task in DATASETS.items():
         whole = "there" if task.whole(NOTHING_HELD_OUT) else "missing"
         state, place = (whole, task.place(NOTHING_HELD_OUT)) if task.published else ("yours", "--data-path")
@@ -37,7 +44,7 @@ def list_tasks() -> None:
 
 
 def fetch(config: DataConfig) -> None:
-    """Download what is missing of a task, and print where everything is."""
+    """Download the missing files of a task, and print the paths of all its files."""
     task = DATASETS[config.dataset]
     task.fetch(config)
     for path in task.files(config):
@@ -45,16 +52,16 @@ def fetch(config: DataConfig) -> None:
 
 
 def verify(config: DataConfig) -> None:
-    """Read a task and print what its checksums say, and what is in it.
+    """Read all of a task; print whether each checksum matches, and how many images of what shape there are.
 
     Raises:
-        DataError: something is missing or damaged.
+        DataError: a file is missing or damaged.
     """
     task = DATASETS[config.dataset]
     if task.published and not task.whole(config):
         raise DataError(
-            f"not all files of {config.dataset} are in {task.place(config)}: "
-            f"`python -m ramnp.data fetch {config.dataset}` downloads them"
+            f"files of {config.dataset} are missing in {task.place(config)}: "
+            f"download them with `python -m ramnp.data fetch {config.dataset}`"
         )
     dataset = data.load(config)
     for path in task.files(config):
@@ -65,23 +72,23 @@ def verify(config: DataConfig) -> None:
 
 
 def show(config: DataConfig, split: str, out: Path) -> None:
-    """Write a contact sheet.
+    """Write a contact sheet of the first images of a split.
 
     Raises:
-        DataError: something is missing or damaged.
-        UsageError: the split is empty.
+        DataError: a file is missing or damaged.
+        UsageError: the split is empty, or `out` does not end in .png.
         OutputError: the picture cannot be written.
     """
-    from ramnp.pictures.glimpses import plot_sheet  # matplotlib takes its time
+    from ramnp.pictures.glimpses import plot_sheet  # here, because matplotlib is slow to import
 
     if out.suffix != ".png":
-        raise UsageError(f"--out {out}: the picture is a PNG, and its name is to end in .png")
+        raise UsageError(f"--out {out}: the picture is a PNG; choose a name that ends in .png")
     dataset = data.load(config)
     source = dataset.source(split, NUMPY, 0)
     if not len(source):
-        raise UsageError(f"there are no {split} images: hold some out with --validation")
+        raise UsageError(f"there are no {split} images: hold some out with --validation N")
     size = min(IMAGES, len(source))
-    # In training images come in random order and are generated afresh; the other splits stay as they are.
+    # With a generator, as in training: random order, newly composed images. Without: the fixed images of evaluation.
     canvas, labels, *_ = next(source.batches(size, np.random.default_rng(0) if split == "train" else None))
     names = dataset.class_names
     plot_sheet(canvas.pixels, [names[label] if names else str(label) for label in labels], out)
@@ -89,21 +96,18 @@ def show(config: DataConfig, split: str, out: Path) -> None:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="python -m ramnp.data", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.data", description=description(__doc__))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    commands.add_parser("list", help="what there is, and where")
-    for command, text in (
-        ("fetch", "download what is missing"),
-        ("verify", "whether the files are whole"),
-        ("show", "a picture of some images"),
-    ):
+    for command, text in COMMANDS.items():
         section = commands.add_parser(command, help=text, description=text)
+        if command == "list":
+            continue
         section.add_argument("name", choices=list(DATASETS), metavar="NAME", help=", ".join(DATASETS))
         if command != "fetch":
             add_group_flags(section, DataConfig, NOTHING_HELD_OUT, without=("dataset",))
         if command == "show":
-            section.add_argument("--split", choices=SPLITS, default="train", help="(train)")
-            section.add_argument("--out", type=Path, metavar="FILE.png", help="(NAME.png)")
+            section.add_argument("--split", choices=SPLITS, default="train", help="images to show (train)")
+            section.add_argument("--out", type=Path, metavar="FILE.png", help="the picture to write (NAME.png)")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""The user's own images as arrays: an .npz file with `images` and `labels`, and perhaps `test_images`, `test_labels`.
+"""Your own images as arrays: an .npz file with `images` and `labels`, and optionally `test_images` and `test_labels`.
 
-Images are (n, H, W) or (n, H, W, C) with C = 1 or 3, uint8 or floats in [0, 1]; labels (n,), integers 0..A-1, each
-class at least once. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
+Images are (n, H, W) or (n, H, W, C) with C = 1 or 3, as uint8 or as floats in [0, 1]. Labels are integers (n,) from 0
+to A-1, and each class must occur. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
 """
 
 from pathlib import Path
@@ -15,36 +15,36 @@ from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
 
-LIMIT = 8 << 30  # bytes of an array
-MEMBERS = 100
+LIMIT = 8 << 30  # largest array, in bytes
+MEMBERS = 100  # most arrays in a file
 
 
 def check_images(images: np.ndarray, name: str) -> np.ndarray:
-    """Images (n, H, W, C), uint8 or float32.
+    """Check that an array holds images; return them as (n, H, W, C), uint8 or float32.
 
     Raises:
-        DataError: these are no images, or not in [0, 1].
+        DataError: the array does not hold images, or has values outside [0, 1].
     """
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
-        raise DataError(f"{name} has {images.ndim} axes; images are (n, H, W) or (n, H, W, C)")
+        raise DataError(f"{name} has {images.ndim} axes; images must be (n, H, W) or (n, H, W, C)")
     if images.shape[3] not in (1, 3):
-        raise DataError(f"{name} has {images.shape[3]} channels; images are gray (1) or in colour (3)")
+        raise DataError(f"{name} has {images.shape[3]} channels; images must be gray (1) or colour (3)")
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images)
     if images.dtype.kind != "f":
-        raise DataError(f"{name} holds {images.dtype}; images are uint8, or floats in [0, 1]")
-    if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
-        raise DataError(f"{name} is not within [0, 1]")
+        raise DataError(f"{name} holds {images.dtype}; images must be uint8, or floats in [0, 1]")
+    if not (images.min() >= 0 and images.max() <= 1):  # written so that NaN fails too
+        raise DataError(f"{name} has values outside [0, 1]: scale the images, or save them as uint8")
     return np.ascontiguousarray(images, dtype=np.float32)
 
 
 def read_arrays(path: Path) -> tuple[Split, Split | None]:
-    """The images of an .npz file, and its test images, where it has them.
+    """Read the images of an .npz file, and its test images or None.
 
     Raises:
-        DataError: it is damaged, or does not hold what the module's text says.
+        DataError: the file is damaged, or does not have the arrays that this module describes.
     """
     with open_zip(path, MEMBERS) as archive:
         names = archive.namelist()
@@ -63,27 +63,27 @@ def read_arrays(path: Path) -> tuple[Split, Split | None]:
         images = check_images(images, f"{path}, {prefix}images")
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui":
             raise DataError(
-                f"{path}, {prefix}labels has shape {labels.shape} of {labels.dtype}, not one integer an image"
+                f"{path}, {prefix}labels has shape {labels.shape} of {labels.dtype}, not one integer per image"
             )
         splits.append(Split(images, labels.astype(np.int64)))
     return splits[0], splits[1]
 
 
 class Arrays(OwnTask):
-    """Arrays in an .npz file."""
+    """Your own arrays in an .npz file."""
 
     text = "your own arrays: an .npz file with images and labels (--data-path)"
     folder = "arrays"
 
     def load(self, config: DataConfig) -> DataSet:
-        """The user's arrays, shuffled and split as `OwnTask` says."""
+        """Read the arrays; `OwnTask.data_set` shuffles and splits them."""
         path = self.path(config)
         images, test = read_arrays(path)
         present = np.unique(images.labels)
         if len(present) < 2 or not np.array_equal(present, np.arange(len(present))):
-            raise DataError(f"{path}, labels must be 0, 1, ..., A-1, each at least once, and A at least 2")
+            raise DataError(f"{path}, labels must be 0, 1, ..., A-1, with at least two classes and no class empty")
         if test and not (test.labels.min() >= 0 and test.labels.max() < len(present)):
-            raise DataError(f"{path}, test_labels has labels that labels has not")
+            raise DataError(f"{path}, test_labels has labels that do not occur in labels")
         if test and (test.images.shape[1:], test.images.dtype) != (images.images.shape[1:], images.images.dtype):
-            raise DataError(f"{path}: images and test_images differ in shape or type")
+            raise DataError(f"{path}: images and test_images differ in shape or type; save both alike")
         return self.data_set(images, test, config, None)

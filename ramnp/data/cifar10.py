@@ -1,8 +1,8 @@
-"""CIFAR-10: 50,000 and 10,000 photographs in ten classes, 32 x 32, colour (Krizhevsky 2009), binary version.
+"""CIFAR-10: colour photographs, 32 x 32, in ten classes; 50,000 to train and 10,000 to test (Krizhevsky 2009).
 
-A record is a label byte and 3,072 bytes of pixels: the red plane, row by row, then the green and the blue one. Read
-are either the archive `cifar-10-binary.tar.gz`, never extracted to disk, or the folder `cifar-10-batches-bin/` that
-it unpacks to, which comes first where both are there.
+This module reads the binary version, from the folder `cifar-10-batches-bin/` if it is there, else from the archive
+`cifar-10-binary.tar.gz`, which is never extracted to disk. A record is one byte for the label and 3,072 for the
+pixels: the red plane, row by row, then the green, then the blue.
 """
 
 import gzip
@@ -24,29 +24,29 @@ RECORDS = 10_000  # in each file
 FOLDER = "cifar-10-batches-bin"
 TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 TEST = "test_batch.bin"
-OTHER = 1 << 20  # bytes that the archive may hold beside its records: headers, a read-me, the names of the classes
+OTHER = 1 << 20  # bytes the archive may hold besides its records: headers, a read-me, the names of the classes
 MEMBERS = 100  # the published archive has nine
-FIRST = (3, 8, 8, 0, 6, 6, 1, 6, 3, 1)  # labels of the published test images, in their order
+FIRST = (3, 8, 8, 0, 6, 6, 1, 6, 3, 1)  # labels of the first published test images, in order
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def parse_records(content: bytes, name: str) -> Split:
-    """The images (n, 32, 32, 3) and labels of one file.
+    """Parse the images (n, 32, 32, 3) and labels of one file.
 
     Raises:
-        DataError: it does not hold `RECORDS` records, or a label is not 0..9.
+        DataError: the file does not hold exactly `RECORDS` records, or a label is not 0..9.
     """
     if len(content) != RECORDS * RECORD:
         raise DataError(f"{name} has {len(content):,} bytes, not {RECORDS * RECORD:,} ({RECORDS:,} records)")
     records = np.frombuffer(content, dtype=np.uint8).reshape(RECORDS, RECORD)
     if records[:, 0].max() > 9:
-        raise DataError(f"{name}: labels go up to {records[:, 0].max()}, not 9")
+        raise DataError(f"{name} is damaged: it has the label {records[:, 0].max()}, and labels end at 9")
     planes = records[:, 1:].reshape(RECORDS, CHANNELS, SIDE, SIDE)
     return Split(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64))
 
 
 class Bounded:
-    """A stream that refuses to give more than `limit` bytes, whatever is behind it."""
+    """A stream that raises an error after `limit` bytes, so that a small archive cannot unpack to fill the memory."""
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         self.stream, self.left = stream, limit
@@ -55,15 +55,15 @@ class Bounded:
         content = self.stream.read(min(size, self.left + 1))
         self.left -= len(content)
         if self.left < 0:
-            raise DataError("more data than such an archive can hold")
+            raise DataError("it unpacks to more data than CIFAR-10 has")
         return content
 
 
 def read_archive(path: Path) -> dict[str, Split]:
-    """The six files in a tar.gz, by name.
+    """Read the six files in the tar.gz, by name.
 
     Raises:
-        DataError: it is damaged, holds too much, lacks one of them, or has something else in its place.
+        DataError: the archive is damaged, holds too much, or lacks one of the files.
     """
     found = {}
     try:
@@ -77,27 +77,27 @@ def read_archive(path: Path) -> dict[str, Split]:
                     if folder != FOLDER or name not in (*TRAIN, TEST):
                         continue
                     if not member.isreg() or member.size != RECORDS * RECORD or name in found:
-                        raise DataError(f"{member.name} is not a file of {RECORDS * RECORD:,} bytes, once")
+                        raise DataError(f"{member.name} must be one file of {RECORDS * RECORD:,} bytes")
                     found[name] = parse_records(archive.extractfile(member).read(), member.name)
     except Exception as error:  # tarfile and zlib report damage in many types
         raise DataError(f"{path} is damaged or not CIFAR-10's binary version ({first_line(error)})") from error
     for name in (*TRAIN, TEST):
         if name not in found:
-            raise DataError(f"{path} lacks {FOLDER}/{name}")
+            raise DataError(f"{path} lacks {FOLDER}/{name}: download the archive again")
     return found
 
 
 def read_folder(path: Path) -> dict[str, Split]:
-    """The six files in the folder that the archive unpacks to, by name.
+    """Read the six files in the folder that the archive unpacks to, by name.
 
     Raises:
-        DataError: one is missing or damaged.
+        DataError: a file is missing or damaged.
     """
     return {name: parse_records(read_file(path / name, RECORDS * RECORD), str(path / name)) for name in (*TRAIN, TEST)}
 
 
 class Cifar10(Task):
-    """CIFAR-10, from its archive or from the folder that was in it."""
+    """CIFAR-10, from its archive or from the folder it unpacks to."""
 
     text = "photographs in ten classes, 32x32, colour"
     folder = "cifar10"
@@ -114,7 +114,7 @@ class Cifar10(Task):
             super().fetch(config)
 
     def load(self, config: DataConfig) -> DataSet:
-        """CIFAR-10 with the last `validation` training images held out."""
+        """Read CIFAR-10, and hold out the last `validation` training images."""
         self.fetch(config)
         (path,) = self.files(config)
         parts = read_folder(path) if path.is_dir() else read_archive(path)
@@ -126,8 +126,8 @@ class Cifar10(Task):
     def check(self, path: Path) -> str:
         if not path.is_dir():
             return super().check(path)
-        whole = "whole; no checksum is published for the extracted files"
+        # No checksums are published for the extracted files, so compare the order of the images.
         test = parse_records(read_file(path / TEST, RECORDS * RECORD), str(path / TEST))
         if tuple(test.labels[: len(FIRST)]) != FIRST:
-            return f"{whole}, and these are others, in another order: such as a stand-in of JPEG-compressed copies"
-        return f"{whole}, but their images are in the published order"
+            return "complete, but not the published files: their images are in another order, as in JPEG copies"
+        return "complete, with the images in the published order (no checksums are published for extracted files)"

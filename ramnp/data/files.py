@@ -1,10 +1,10 @@
-"""Where data files lie, how they get there, and whether they are whole.
+"""Find, download and read data files safely.
 
-Files are looked for in, and downloaded to, one folder a data set, below
+Each data set has a folder of its own. These folders lie in
 
-1. `$RAMNP_DATA`, where it is set;
-2. `datasets/` beside the package, in a clone of the repository;
-3. the user's cache folder.
+1. `$RAMNP_DATA`, if it is set;
+2. else `datasets/` beside the package, in a clone of the repository;
+3. else the user's cache folder.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from ramnp.errors import DataError, first_line
 
 
 def data_root() -> Path:
-    """The folder that holds one folder a data set."""
+    """The folder that holds one folder per data set."""
     if chosen := os.environ.get("RAMNP_DATA"):
         return Path(chosen).expanduser()
     beside = Path(__file__).resolve().parents[2] / "datasets"
@@ -30,14 +30,14 @@ def data_root() -> Path:
 
 
 def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
-    """The path of the file `name` of a data set, downloaded from the first mirror that has it if need be.
+    """Return the path of the file `name` of a data set; download it if it is missing.
 
     Args:
-        mirrors: addresses of folders that hold the file.
-        md5: checksum of the file as the mirrors hold it.
+        mirrors: URLs of folders that hold the file, tried in order.
+        md5: checksum of the file on the mirrors.
 
     Raises:
-        DataError: the file is not there and no mirror gave it.
+        DataError: the file is missing, and no mirror could provide it.
     """
     folder = data_root() / dataset
     path = folder / name
@@ -48,18 +48,18 @@ def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
     for mirror in mirrors:
         try:
             pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=folder, progressbar=True)
-        except Exception as error:  # no network, no such file, a wrong checksum: the next mirror may do better
+        except Exception as error:  # no network, no such file, a wrong checksum: try the next mirror
             reason = first_line(error)
             continue
         return path
     raise DataError(
-        f"{path} is missing and could not be downloaded ({reason}): put the file {name} into {folder}, "
-        "or point RAMNP_DATA to the folder that holds the data sets"
+        f"{path} is missing and could not be downloaded ({reason}): put {name} into {folder}, "
+        "or set RAMNP_DATA to the folder that holds your data sets"
     )
 
 
 class Published(NamedTuple):
-    """A file as its makers publish it: its name, its MD5, and addresses of folders that hold it."""
+    """A published file: its name, its MD5, and URLs of folders that hold it."""
 
     name: str
     md5: str
@@ -70,7 +70,7 @@ def md5_of(path: Path) -> str:
     """The MD5 of a file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -80,48 +80,50 @@ def md5_of(path: Path) -> str:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """The content of a file of at most `limit` bytes.
+    """Read a file of at most `limit` bytes.
 
     Raises:
-        DataError: it cannot be read, or is longer.
+        DataError: the file cannot be read, or is longer.
     """
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
-                raise DataError(f"{path} has {size:,} bytes, more than {limit:,}")
+                raise DataError(f"{path} has {size:,} bytes, more than the limit of {limit:,}")
             return file.read(size)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
-    """The content of a gzip file, which must have exactly `size` bytes and, where it is given, that SHA-256.
+    """Read a gzip file whose content must have exactly `size` bytes and, if given, this SHA-256.
 
-    Never decompresses more than `size` bytes, whatever the file claims.
+    It never decompresses more than `size` + 1 bytes, whatever the file claims.
 
     Raises:
-        DataError: the file cannot be read, is truncated, or has another content.
+        DataError: the file cannot be read, is truncated, or has different content.
     """
-    advice = "delete it and run again to fetch a whole copy, or restore it from the repository"
+    advice = "delete it and run again to download a new copy, or restore it from the repository"
     try:
         with gzip.open(path, "rb") as file:
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or truncated ({error}): {advice}") from error
     if len(content) != size or (sha256 and hashlib.sha256(content).hexdigest() != sha256):
-        raise DataError(f"{path} does not hold what it should (its size or its SHA-256 differs): {advice}")
+        raise DataError(f"{path} has unexpected content (its size or its SHA-256 differs): {advice}")
     return content
 
 
-RATIO = 500  # deflate makes zeros a thousand times smaller; drawings on empty canvases, some hundred times
+# The largest compression ratio that we believe. Deflate shrinks zeros a thousand times, but drawings on empty canvases
+# only some hundred times. A file that claims more is made to fill the memory.
+RATIO = 500
 
 
 def open_zip(path: Path, members: int) -> zipfile.ZipFile:
-    """A zip archive with at most so many members, to be read and never extracted.
+    """Open a zip archive of at most `members` members, for reading only; nothing is extracted to disk.
 
     Raises:
-        DataError: it is no such archive, has more members, or one whose name points outside the archive.
+        DataError: the file is not a zip archive, has too many members, or has one whose name points outside it.
     """
     try:
         archive = zipfile.ZipFile(path)
@@ -130,7 +132,7 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
     names = archive.namelist()
     if len(names) > members:
         archive.close()
-        raise DataError(f"{path} has {len(names):,} members, more than {members:,}")
+        raise DataError(f"{path} has {len(names):,} members, more than the limit of {members:,}")
     for name in names:
         if name.startswith("/") or ".." in name.split("/"):
             archive.close()
@@ -139,21 +141,23 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
 
 
 def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
-    """The content of a member of a zip archive, of at most `limit` bytes.
+    """Read a member of a zip archive of at most `limit` bytes.
 
-    The memory used is that of what is really there, whatever the archive claims.
+    The memory used depends on the data that are really there, not on the size that the archive claims.
 
     Raises:
-        DataError: it is damaged, longer, or stored in a way whose memory cannot be bounded.
+        DataError: the member is damaged, is too long, or is compressed by a method whose memory use cannot be bounded.
     """
     info = archive.getinfo(name)
     where = f"{archive.filename}, {name}"
     if info.file_size > limit:
-        raise DataError(f"{where}: claims {info.file_size:,} bytes, more than {limit:,}")
+        raise DataError(f"{where}: claims {info.file_size:,} bytes, more than the limit of {limit:,}")
     if info.file_size > RATIO * (info.compress_size + 1024):
-        raise DataError(f"{where}: {info.file_size:,} bytes in {info.compress_size:,} are no images")
+        raise DataError(
+            f"{where}: claims {info.file_size:,} bytes compressed to {info.compress_size:,}, too few to be real data"
+        )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{where}: only stored and deflated members are read")
+        raise DataError(f"{where}: is compressed by a method that is not supported: use stored or deflated members")
     content = bytearray()
     try:
         with archive.open(info) as file:
@@ -162,5 +166,5 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
     except Exception as error:  # zipfile reports damage in many types
         raise DataError(f"{where}: damaged or truncated ({first_line(error)})") from error
     if len(content) != info.file_size:
-        raise DataError(f"{where}: holds {len(content):,} bytes, not the {info.file_size:,} it claims")
+        raise DataError(f"{where}: damaged: it holds {len(content):,} bytes, not the {info.file_size:,} it claims")
     return content

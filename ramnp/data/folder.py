@@ -1,6 +1,6 @@
-"""The user's own image files: a folder with one sub-folder a class, named after it.
+"""Your own image files: a folder with one sub-folder per class; its name is the name of the class.
 
-All images have one size. They are gray if every one of them is, else colour.
+All images must have the same size. They are read as gray if all of them are gray, else as colour.
 """
 
 from pathlib import Path
@@ -15,19 +15,19 @@ from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
-LONGEST = 64 << 20  # bytes of a file
+LONGEST = 64 << 20  # largest file, in bytes
 
 
 def visible(path: Path) -> bool:
-    """Whether a file or folder is not one that systems put there for themselves."""
+    """Whether a file or folder is the user's, and not hidden or put there by the system, such as `__MACOSX`."""
     return not path.name.startswith((".", "__"))
 
 
 def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
-    """The images and labels of a folder, and the names of its classes, sorted. Other files are left alone.
+    """Read a folder: its images and labels, and the sorted names of its classes. Other files are ignored.
 
     Raises:
-        DataError: there are less than two classes, a class is empty, an image is damaged, or sizes differ.
+        DataError: there are fewer than two classes, a class is empty, an image is damaged, or sizes differ.
     """
     try:
         classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and visible(entry))
@@ -36,7 +36,7 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
         raise DataError(f"cannot list {error.filename or path}: {error.strerror}") from error
     files = [each for each in files if visible(each[1]) and each[1].is_file() and each[1].suffix.lower() in SUFFIXES]
     if len(classes) < 2:
-        raise DataError(f"{path} must have a sub-folder for each of at least two classes")
+        raise DataError(f"{path} must have at least two sub-folders, one per class")
     if empty := set(range(len(classes))) - {label for label, _ in files}:
         raise DataError(f"{classes[min(empty)]} holds no images ({', '.join(SUFFIXES)})")
     images: list[np.ndarray] = []
@@ -46,7 +46,7 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
             (height, width, _), (first_height, first_width, _) = images[-1].shape, images[0].shape
             raise DataError(
                 f"{file} is {width}x{height} pixels, and {files[0][1]} is {first_width}x{first_height}: "
-                "all must have one size"
+                "all images must have the same size"
             )
     channels = max(image.shape[2] for image in images)
     stacked = np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
@@ -55,12 +55,12 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
 
 
 class Folder(OwnTask):
-    """Image files in one sub-folder a class."""
+    """Your own image files, in one sub-folder per class."""
 
-    text = "your own images: one sub-folder a class (--data-path)"
+    text = "your own images: a folder with one sub-folder per class (--data-path)"
     folder = "folder"
 
     def load(self, config: DataConfig) -> DataSet:
-        """The user's images, shuffled and split as `OwnTask` says."""
+        """Read the images; `OwnTask.data_set` shuffles and splits them."""
         images, class_names = read_folder(self.path(config))
         return self.data_set(images, None, config, class_names)

@@ -1,13 +1,14 @@
-"""Images made of digits: a digit somewhere on a larger canvas, on top of pieces of other digits.
+"""Compose images from digits: one digit at a random place on a larger canvas, on top of pieces of other digits.
 
     canvas = min(255, sum_p piece_p + digit)
 
-with everything at uniform positions (paper, section 4.1, "Translated" and "Cluttered Translated MNIST"). A piece is
-a crop, at a uniform offset, of another digit of the same split. The clutter goes down first, the digit is added, and
-values are clamped; all are at least 0, so clamping after every addition comes to the same.
+All positions are uniform (paper, section 4.1, "Translated" and "Cluttered Translated MNIST"). A piece is a crop, at a
+uniform offset, of another digit of the same split. The clutter is drawn first, then the digit is added. Values are
+clamped after every addition; since none is negative, this gives the same result as clamping once at the end.
 
-What is random is drawn on the host, as a *recipe* of small integers an image, and sent to the backend at once;
-rendering gathers and scatters there, and never waits for the host. So a recipe gives the same bits everywhere.
+All randomness is drawn on the host, as one *recipe* of small integers per image. The recipes of a batch go to the
+backend in one transfer; rendering there only gathers and scatters integers, and never waits for the host. So a recipe
+gives the same image, bit for bit, on every backend.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ramnp.backend import Array
 from ramnp.network.sensor import Canvas
 from ramnp.network.windows import windows
 
-DIGIT, PIECE = 3, 5  # columns that the digit and that each piece take in a recipe
+DIGIT, PIECE = 3, 5  # columns of a recipe: 3 for the digit, 5 for each piece
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,41 @@ class Scene:
     piece_side: int
 
     def draw(self, rng: np.random.Generator, chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Recipes (B, 3 + 5 P) for the digits number `chosen` (B,) out of images of `shape` (n, H, W, C), n > 1.
+        """Draw recipes (B, 3 + 5 P).
 
-        Columns: which digit, its top and left; then, for every piece, of which digit it is, where in that digit it
-        begins (top, left), and where on the canvas it goes (top, left).
+        Columns: the index of the digit, its top and left on the canvas; then for each piece the index of the digit it
+        is cut from, its top and left in that digit, and its top and left on the canvas.
 
-        Each image takes the same number of random numbers, so the recipes of a split do not depend on the size of
-        the batches in which they are drawn.
+        Each image uses the same number of random numbers, so recipes do not depend on the batch size.
+
+        Args:
+            rng: generator of the random numbers.
+            chosen: (B,) indices of the digits.
+            shape: (n, H, W, C) of the array of all digits of the split, n > 1.
         """
         count, height, width, _ = shape
         side, size = self.piece_side, self.size
+        # How many values each column can take: a window of s pixels fits at n - s + 1 places on n pixels.
         piece = [count - 1, height - side + 1, width - side + 1, size - side + 1, size - side + 1]
         below = np.array([size - height + 1, size - width + 1, *piece * self.pieces])
         recipes = np.empty((len(chosen), DIGIT + PIECE * self.pieces), dtype=np.int64)
         recipes[:, 0] = chosen
-        recipes[:, 1:] = rng.random((len(chosen), len(below))) * below  # rounded down
+        recipes[:, 1:] = rng.random((len(chosen), len(below))) * below  # the assignment rounds down
+        # Clutter never comes from the image's own digit: of n - 1 indices, those from the chosen one on move up by 1.
         donors = recipes[:, DIGIT::PIECE]
-        donors += donors >= recipes[:, :1]  # any digit but the chosen one
+        donors += donors >= recipes[:, :1]
         return recipes
 
     def render(self, digits: Array, recipes: Array, margin: int, xp: Any = np, out: Array | None = None) -> Canvas:
-        """The images of recipes (B, 3 + 5 P), made of digits (n, H, W, C), uint8, inside a border of zeros."""
+        """Compose the images of a batch of recipes.
+
+        Args:
+            digits: (n, H, W, C), uint8, all digits of the split.
+            recipes: (B, 3 + 5 P), see `draw`.
+            margin: width of the border of zeros around each image, in pixels.
+            xp: numpy or cupy.
+            out: array to write the pixels into; None makes a new one.
+        """
         _, height, width, channels = digits.shape
         batch, side = len(recipes), self.size + 2 * margin
         if out is None:
@@ -68,10 +83,12 @@ class Scene:
         image = xp.arange(batch)
 
         def add(of: Array, crop: tuple[Any, Any], at: tuple[Array, Array], extent: tuple[int, int]) -> None:
-            """Add to every canvas a window of `extent` pixels, cut at `crop` out of digit `of`, at `at`."""
+            """Cut a window of `extent` pixels at `crop` out of digit `of`, and add it to each canvas at `at`."""
             canvas, place = windows(pixels, *extent, xp), (image, at[0] + margin, at[1] + margin)
             added, under = windows(digits, *extent, xp)[of, *crop], canvas[place]
-            canvas[place] = under + xp.minimum(added, 255 - under)  # a window never meets a pixel twice
+            # uint8 would overflow at 255, so add at most what is left. Plain assignment will do instead of `np.add.at`,
+            # since each canvas gets one window here, and a window has each pixel once.
+            canvas[place] = under + xp.minimum(added, 255 - under)
 
         for start in range(DIGIT, recipes.shape[1], PIECE):
             of, *corners = (recipes[:, start + column] for column in range(PIECE))

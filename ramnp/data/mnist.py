@@ -1,7 +1,7 @@
-"""MNIST and Fashion-MNIST: 60,000 and 10,000 images in ten classes, 28 x 28, gray, in four idx files.
+"""MNIST and Fashion-MNIST: gray images, 28 x 28, in ten classes; 60,000 to train and 10,000 to test; four idx files.
 
-Handwritten digits by LeCun, Cortes and Burges; photographs of clothes by Xiao, Rasul and Vollgraf, made to take
-their place (arXiv:1708.07747).
+MNIST has handwritten digits (LeCun, Cortes, Burges). Fashion-MNIST has photographs of clothes and is made as a drop-in
+replacement (Xiao, Rasul, Vollgraf, arXiv:1708.07747).
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,15 @@ COUNTS = {"train": 60_000, "t10k": 10_000}
 
 
 class IdxTask(Task):
-    """Four gzip files of idx.
+    """A data set in four gzipped idx files: training images, training labels, test images, test labels.
 
     Args:
-        folder: its name, and where its files lie.
-        md5: of the .gz files that the mirrors hold: training images and labels, test images and labels.
-        sha256: of their content, in the same order; where it is not known, the .gz themselves must have that MD5.
+        folder: name of the data set and of its folder.
+        text: one line that describes it.
+        mirrors: URLs of folders that hold the files.
+        md5: MD5 of the four .gz files on the mirrors.
+        sha256: SHA-256 of their content, unpacked. If None, the .gz files themselves must have their MD5.
+        class_names: names of the ten classes; None for digits.
     """
 
     def __init__(
@@ -43,34 +46,35 @@ class IdxTask(Task):
         self.sha256 = dict(zip(names, sha256, strict=True)) if sha256 else {}
 
     def read(self, name: str) -> np.ndarray:
-        """One of the four files, verified: images (n, 28, 28), or labels (n,), uint8."""
+        """Read and verify one of the four files: images (n, 28, 28) or labels (n,), uint8."""
         file = next(file for file in self.published if file.name == name)
         path = locate(self.folder, name, file.mirrors, file.md5)
         if name not in self.sha256 and (found := md5_of(path)) != file.md5:
             raise DataError(
                 f"{path} is not the published file (its MD5 is {found}, not {file.md5}): "
-                "delete it and run again to fetch a whole copy"
+                "delete it and run again to download it"
             )
         count, images = COUNTS[name.split("-")[0]], "images" in name
+        # 16 and 8 bytes are the headers, see idx.py.
         content = read_gzip(path, 16 + count * 28 * 28 if images else 8 + count, self.sha256.get(name))
         return parse_idx(content, 3 if images else 1, str(path))
 
     def read_split(self, prefix: str) -> Split:
-        """The images and labels of "train" or "t10k"."""
+        """Read the images and labels of "train" or "t10k" (the test split)."""
         images = self.read(f"{prefix}-images-idx3-ubyte.gz")
         labels = self.read(f"{prefix}-labels-idx1-ubyte.gz")
         if labels.max() > 9:
-            raise DataError(f"{self.folder}: {prefix} labels go up to {labels.max()}, not 9")
+            raise DataError(f"{self.folder}: the {prefix} labels go up to {labels.max()}; they must end at 9")
         return Split(images[..., None], labels.astype(np.int64))
 
     def load(self, config: DataConfig) -> DataSet:
-        """The data set, with the last `validation` training images held out."""
+        """Read the data set, and hold out the last `validation` training images."""
         train, held_out = hold_out(self.read_split("train"), config.validation)
         return DataSet(self.folder, 10, train, held_out, self.read_split("t10k"), self.class_names)
 
     def check(self, path: Path) -> str:
         self.read(path.name)
-        return "content as published (SHA-256)" if self.sha256 else "as published (MD5)"
+        return "content as published (SHA-256)" if self.sha256 else "as published (MD5)"  # else `read` raised an error
 
 
 MNIST = IdxTask(
@@ -96,7 +100,7 @@ MNIST = IdxTask(
 
 FASHION_MNIST = IdxTask(
     "fashion-mnist",
-    "clothes in place of MNIST's digits, 28x28, gray",
+    "photographs of clothes, 28x28, gray",
     mirrors=(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -108,7 +112,15 @@ FASHION_MNIST = IdxTask(
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
     class_names=(
-        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
-        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        "T-shirt/top",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
     ),
 )

@@ -1,9 +1,11 @@
-"""Omniglot: 1,623 handwritten characters of 50 alphabets, each by 20 people, 105 x 105, ink on paper.
+"""Omniglot: 1,623 handwritten characters of 50 alphabets, each drawn by 20 people, 105 x 105, ink on paper.
 
-Lake, Salakhutdinov, Tenenbaum, "Human-level concept learning through probabilistic program induction", Science 2015.
-The task here is to name the character. In the archives `images_.../ALPHABET/characterNN/NNNN_DD.png` is a character
-as person DD drew it, and the splits are by person: 1 to 14 for training, 15 and 16 for validation (with
-`--validation 0` for training, too), 17 to 20 for the test. In our images ink is 1 and paper 0.
+The task is to name the character. In the archives, `images_.../ALPHABET/characterNN/NNNN_DD.png` is a character drawn
+by person DD. The splits are by person: 1 to 14 for training, 15 and 16 for validation (for training as well with
+`--validation 0`), and 17 to 20 for the test. In our images ink is bright (255) and paper 0.
+
+Source: Lake, Salakhutdinov, Tenenbaum, "Human-level concept learning through probabilistic program induction", Science
+2015.
 """
 
 import re
@@ -19,15 +21,15 @@ from ramnp.data.task import Task
 from ramnp.errors import DataError, UsageError
 
 SIDE = 105
-MEMBERS = 100_000  # the largest archive has some 20,000
-LONGEST = 16_384  # bytes of a drawing; they have some 400
+MEMBERS = 100_000  # limit; the largest archive has about 20,000 members
+LONGEST = 16_384  # limit, in bytes; a drawing has about 400
 DRAWING = re.compile(r"images_[^/]+/([^/]+)/(character\d\d)/\d{4}_(\d\d)\.png")
 TRAIN, VALIDATION, TEST = range(1, 15), range(15, 17), range(17, 21)  # people
 
 MIRROR = ("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",)
 BACKGROUND = Published("images_background.zip", "68d2efa1b9178cc56df9314c21c6e718", MIRROR)
 EVALUATION = Published("images_evaluation.zip", "6b91aef0f799c5bb55b94e3f2daec811", MIRROR)
-# Parts of the background archive.
+# Two small archives, whose drawings are all in the background archive too.
 SMALL = (
     Published("images_background_small1.zip", "e704a628b5459e08445c13499850abc4", MIRROR),
     Published("images_background_small2.zip", "b75a71a51d3b13f821f212756fe481fd", MIRROR),
@@ -37,7 +39,7 @@ Key = tuple[str, str, int]  # alphabet, character, person
 
 
 def find_drawings(paths: list[Path]) -> dict[Key, tuple[Path, str]]:
-    """Where each drawing is, as (archive, member). The archives share some; the first that has one is taken.
+    """Find all drawings: the archive and the member of each. A drawing in several archives is taken from the first.
 
     Raises:
         DataError: an archive is damaged, or holds no drawing.
@@ -47,20 +49,20 @@ def find_drawings(paths: list[Path]) -> dict[Key, tuple[Path, str]]:
         with open_zip(path, MEMBERS) as archive:
             matches = [match for name in archive.namelist() if (match := DRAWING.fullmatch(name))]
         if not matches:
-            raise DataError(f"{path} holds no drawings images_.../ALPHABET/characterNN/NNNN_DD.png")
+            raise DataError(f"{path} holds no drawings named images_.../ALPHABET/characterNN/NNNN_DD.png")
         for match in matches:
             found.setdefault((match[1], match[2], int(match[3])), (path, match[0]))
     return found
 
 
 def read_drawings(found: dict[Key, tuple[Path, str]]) -> dict[Key, np.ndarray]:
-    """The drawings (105, 105, 1), uint8, ink 255.
+    """Read drawings, (105, 105, 1) each, uint8, ink 255.
 
     Raises:
-        DataError: one is damaged, or has another size.
+        DataError: a drawing is damaged, or has another size.
     """
     drawings = {}
-    for path in {path for path, _ in found.values()}:
+    for path in {path for path, _ in found.values()}:  # so that each archive is opened once
         with open_zip(path, MEMBERS) as archive:
             for key, (where, name) in found.items():
                 if where == path:
@@ -71,19 +73,19 @@ def read_drawings(found: dict[Key, tuple[Path, str]]) -> dict[Key, np.ndarray]:
 
 
 def choose(alphabets: str, known: set[str]) -> set[str]:
-    """The alphabets of a comma-separated list, all of the known ones if it is empty.
+    """Parse a comma-separated list of alphabets; an empty list means all known ones.
 
     Raises:
-        UsageError: one is not known.
+        UsageError: an alphabet is unknown.
     """
     chosen = {name.strip() for name in alphabets.split(",")} - {""}
     if unknown := sorted(chosen - known):
-        raise UsageError(f"--alphabets: there is no {unknown[0]} in these archives: {', '.join(sorted(known))}")
+        raise UsageError(f"--alphabets: unknown alphabet {unknown[0]}; choose from {', '.join(sorted(known))}")
     return chosen or known
 
 
 class Omniglot(Task):
-    """Omniglot, from those of its four archives that are there."""
+    """Omniglot, from whichever of its four archives are there."""
 
     text = "handwritten characters of 50 alphabets, 105x105 (--alphabets)"
     folder = "omniglot"
@@ -93,12 +95,12 @@ class Omniglot(Task):
         return bool(self.files(config))
 
     def fetch(self, config: DataConfig) -> None:
-        """Download the background and the evaluation archive, which together are all of Omniglot."""
+        """Download the background and the evaluation archive, which together hold all of Omniglot."""
         for file in (BACKGROUND, EVALUATION):
             locate(self.folder, file.name, file.mirrors, file.md5)
 
     def load(self, config: DataConfig) -> DataSet:
-        """Omniglot, or the chosen alphabets of it; classes are the characters, sorted by name."""
+        """Read Omniglot, or the chosen alphabets of it. The classes are the characters, sorted by name."""
         if not self.files(config):
             self.fetch(config)
         found = find_drawings(self.files(config))
@@ -117,5 +119,5 @@ class Omniglot(Task):
         held_out, test = split(VALIDATION if config.validation else range(0)), split(TEST)
         for text, part in (("training", train), ("test", test)):
             if len(set(part.labels.tolist())) != len(names):
-                raise DataError(f"{self.place(config)}: a character has no {text} drawing")
+                raise DataError(f"{self.place(config)}: a character has no {text} drawing; download the archives again")
         return DataSet("omniglot", len(names), train, held_out, test, tuple(names))

@@ -1,4 +1,4 @@
-"""Work ahead: the next item is made in a thread while the last one is used."""
+"""Prefetching: a thread makes the next item while the current one is used."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,10 @@ END = object()
 
 
 def prefetch(items: Iterable[T]) -> Iterator[T]:
-    """The same items in the same order, each made, in one thread, while the one before it is used.
+    """Yield the same items in the same order, and make each in a thread while the previous one is used.
 
-    What `items` raises is raised here, in its place. When the consumer stops, the thread finishes the item
-    that it is making and ends. NumPy's loops let other threads run, so on two cores the work overlaps.
+    An exception in `items` is raised here when its item is due. If the consumer stops early, the thread finishes the
+    item it is making and ends. NumPy releases the GIL in its loops, so on two cores the work overlaps.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:

@@ -1,4 +1,4 @@
-"""Translated and cluttered MNIST: the paper's digits on a larger canvas, without and with pieces of other digits."""
+"""Translated and cluttered MNIST: a digit on a larger canvas, without or with pieces of other digits (paper, 4.1)."""
 
 from ramnp.config import DataConfig
 from ramnp.data.files import Published
@@ -10,11 +10,12 @@ from ramnp.errors import UsageError
 
 
 class SceneTask(Task):
-    """Images that `generate.py` composes of MNIST's digits.
+    """Images that `generate.py` composes from MNIST's digits.
 
     Args:
-        name: its name in the registry.
-        cluttered: whether there are pieces of other digits.
+        name: name of the task in the registry.
+        text: one line that describes it.
+        cluttered: whether pieces of other digits are added.
     """
 
     folder = MNIST.folder
@@ -24,24 +25,30 @@ class SceneTask(Task):
         self.name, self.text, self.cluttered = name, text, cluttered
 
     def load(self, config: DataConfig) -> DataSet:
-        """The digits, the last `validation` training digits held out, and how images are composed of them."""
+        """Read the digits, hold out the last `validation` training digits, and attach the scene to compose."""
         digits = MNIST.load(config)
         scene = Scene(config.size, config.pieces if self.cluttered else 0, config.piece_side)
         height, width, _ = digits.image_shape
         if config.size < max(height, width):
-            raise UsageError(f"--size {config.size}: the canvas must hold a digit of {height}x{width} pixels")
+            raise UsageError(f"--size {config.size} is too small for a digit of {height}x{width} pixels")
         if scene.pieces and config.piece_side > min(height, width):
-            raise UsageError(f"--piece-side {config.piece_side}: a piece is cut out of a digit of {height}x{width}")
+            raise UsageError(
+                f"--piece-side {config.piece_side} is too large: pieces are cut from digits of {height}x{width} pixels"
+            )
         for split in SPLITS:
             if scene.pieces and len(getattr(digits, split)) == 1:
-                raise UsageError(f"there is one {split} digit, and no other to cut clutter from: change --validation")
+                raise UsageError(
+                    f"there is only one {split} digit, so there is no other to cut clutter from: change --validation"
+                )
         splits = (getattr(digits, split) for split in SPLITS)
         return DataSet(self.name, digits.classes, *splits, scene=scene)
 
     check = staticmethod(MNIST.check)
 
 
-TRANSLATED_MNIST = SceneTask("translated-mnist", "MNIST's digits somewhere on a canvas (--size)", cluttered=False)
+TRANSLATED_MNIST = SceneTask(
+    "translated-mnist", "MNIST's digits at random places on a larger canvas (--size)", cluttered=False
+)
 CLUTTERED_MNIST = SceneTask(
-    "cluttered-mnist", "the same among pieces of other digits (--pieces, --piece-side)", cluttered=True
+    "cluttered-mnist", "translated-mnist among pieces of other digits (--pieces, --piece-side)", cluttered=True
 )

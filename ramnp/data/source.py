@@ -1,4 +1,4 @@
-"""A data set, its splits, and the batches that a model is fed."""
+"""A data set, its splits, and the batches that go into a model."""
 
 import copy
 import hashlib
@@ -16,7 +16,7 @@ from ramnp.errors import UsageError
 from ramnp.network.sensor import Canvas, pad
 
 SPLITS = ("train", "validation", "test")
-SEED = 61406  # of generated images that stay the same; with the number of the split
+SEED = 61406  # seeds, with the number of the split, the generated images of evaluation, which never change
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Split:
 
 
 class Source:
-    """Batches of a split: padded once for the sensor, kept on the backend, then only gathered.
+    """Batches of a split. The images are padded for the sensor and put on the backend once; a batch only gathers them.
 
     Args:
         split: the images and labels.
-        backend: where the batches are to be.
-        margin: border the sensor needs, in pixels.
+        backend: where the batches are made.
+        margin: width of the border that the sensor needs, in pixels.
     """
 
     def __init__(self, split: Split, backend: Backend, margin: int) -> None:
@@ -57,13 +57,13 @@ class Source:
     def batches(
         self, size: int, rng: np.random.Generator | None = None, slots: Sequence[Array] | None = None
     ) -> Iterator[Batch]:
-        """Batches of `size` images, each image once.
+        """Yield batches of `size` images, each image once.
 
-        With `rng`: in random order and only whole batches, as training wants them. Without: in order, the last batch
-        smaller if need be, as evaluation wants them.
+        With `rng`, for training: in random order, full batches only. Without, for evaluation: in order, and the last
+        batch may be smaller.
 
-        `slots` go with `rng`: two or more NumPy arrays (see `slot_layout`). The pixels of the batches are written into
-        them in turn, and stay until the next batch is asked for.
+        With `slots` (two or more NumPy arrays, see `slot_layout`; they require `rng`) the pixels are written into these
+        arrays in turn, and stay valid until the next batch is requested.
         """
         order, starts = plan(len(self), size, rng)
         order = self.backend.asarray(order)
@@ -77,24 +77,24 @@ class Source:
 
 
 class GeneratedSource(Source):
-    """Batches of images that are composed, a batch at a time, from the digits of a split.
+    """Batches of images that are composed from the digits of a split, one batch at a time.
 
     Args:
         split: the digits, uint8, and their labels.
         scene: how an image is composed.
-        stream: number of the sequence of random numbers that `batches` takes where it is given none.
-        backend: where the batches are to be.
-        margin: border the sensor needs, in pixels.
+        stream: number of the split; seeds the images that `batches` composes without `rng`.
+        backend: where the batches are made.
+        margin: width of the border that the sensor needs, in pixels.
     """
 
     def __init__(self, split: Split, scene: Scene, stream: int, backend: Backend, margin: int) -> None:
         self.scene, self.stream, self.backend, self.margin = scene, stream, backend, margin
         self.digits: Array = backend.asarray(split.images)
         self.labels: Array = backend.asarray(split.labels)
-        self.drawing = 0  # the usual one: seeds are filled up with zeros, so it is as if there was no such number
+        self.drawing = 0  # the usual images; NumPy pads seeds with zeros, so [SEED, stream, 0] is [SEED, stream]
 
     def redrawn(self, number: int) -> "GeneratedSource":
-        """The same digits, composed anew: without `rng` every number from 1 has other images, and 0 the usual ones."""
+        """The same digits in new compositions: `batches` without `rng` gives other images for each number from 1 on."""
         other = copy.copy(self)
         other.drawing = number
         return other
@@ -106,20 +106,21 @@ class GeneratedSource(Source):
     def batches(
         self, size: int, rng: np.random.Generator | None = None, slots: Sequence[Array] | None = None
     ) -> Iterator[Batch]:
-        """Batches of `size` images, each digit once.
+        """Yield batches of `size` images, each digit once.
 
-        With `rng`: in random order, only whole batches, and images that were never seen before. Without: in order,
-        the last batch smaller where it must be, and always the same images, whatever the size of the batches, the
-        margin, the backend and the model.
+        With `rng`, for training: in random order, full batches only, newly composed images each time. Without, for
+        evaluation: in order, the last batch may be smaller, and the images are always the same, independent of batch
+        size, margin, backend and model.
 
-        On the CPU the next batch is made while the last is used; on a GPU both wait in one queue of kernels.
+        On the CPU a thread makes the next batch while the current one is used. On a GPU that would not help: all
+        kernels run in one queue.
         """
         made = self._made(size, rng, slots)
         return prefetch(made) if self.backend.xp is np else made
 
     def corners(self) -> np.ndarray:
-        """(n, 2) rows and columns of the digits' top left corners, in the images that `batches` gives without `rng`."""
-        # A recipe does not depend on the batch that it is drawn in.
+        """Row and column (n, 2) of each digit's top left corner, in the images that `batches` gives without `rng`."""
+        # Drawing all recipes at once is fine: they do not depend on the batch size.
         rng = np.random.default_rng([SEED, self.stream, self.drawing])
         return self.scene.draw(rng, np.arange(len(self)), self.digits.shape)[:, 1:DIGIT]
 
@@ -139,7 +140,7 @@ def in_turn(slots: Sequence[Array] | None) -> Iterator[tuple[int | None, Array |
 
 
 def plan(count: int, size: int, rng: np.random.Generator | None) -> tuple[np.ndarray, range]:
-    """An order of `count` images, and where in it the batches start: shuffled and whole with `rng`, see `batches`."""
+    """The order of `count` images and the starts of the batches in it: with `rng` shuffled, full batches only."""
     if rng is None:
         return np.arange(count), range(0, count, size)
     return rng.permutation(count), range(0, count - count % size, size)
@@ -147,14 +148,14 @@ def plan(count: int, size: int, rng: np.random.Generator | None) -> tuple[np.nda
 
 @dataclass(frozen=True)
 class DataSet:
-    """Three splits of one task.
+    """The three splits of a task.
 
     Attributes:
-        name: its name in the registry.
+        name: name of the task in the registry.
         classes: A, the number of classes.
         train, validation, test: the splits; validation may be empty.
-        class_names: what the labels 0..A-1 stand for; None: for digits.
-        scene: how images are composed from those of the splits; None: they are taken as they are.
+        class_names: names of the labels 0..A-1; None for digits.
+        scene: how to compose images from those of the splits; None to use these as they are.
     """
 
     name: str
@@ -172,7 +173,7 @@ class DataSet:
         return (self.scene.size, self.scene.size, channels) if self.scene else (height, width, channels)
 
     def sha256(self) -> str:
-        """The SHA-256 of all images and labels, in their order: what tells these data from others."""
+        """The SHA-256 of all images and labels, in order, by which a resumed run recognizes its data."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for array in (split.images, split.labels):
@@ -181,7 +182,7 @@ class DataSet:
         return digest.hexdigest()
 
     def source(self, split: str, backend: Backend, margin: int) -> Source:
-        """Batches of the split called "train", "validation" or "test", on a backend, with the sensor's border."""
+        """The batches of a split ("train", "validation" or "test"), on a backend, with the border for the sensor."""
         part = getattr(self, split)
         if self.scene:
             return GeneratedSource(part, self.scene, SPLITS.index(split), backend, margin)
@@ -189,12 +190,12 @@ class DataSet:
 
 
 def hold_out(train: Split, validation: int) -> tuple[Split, Split]:
-    """`train` without its last `validation` images, and those images.
+    """Split off the last `validation` images of `train`: (the rest, those images).
 
     Raises:
-        UsageError: nothing would be left to train on.
+        UsageError: no images would be left to train on.
     """
     if validation >= len(train):
-        raise UsageError(f"--validation {validation} leaves none of {len(train)} images to train on")
+        raise UsageError(f"--validation {validation} leaves no images to train on; there are {len(train)}")
     kept = len(train) - validation
     return train[:kept], train[kept:]

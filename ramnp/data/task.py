@@ -1,4 +1,4 @@
-"""What the registry holds: for every task, what it is, where its files lie, and how they become a data set."""
+"""A task: a data set's description, where its files are, and how to read them."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from ramnp.data.files import Published, data_root, locate, md5_of
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.errors import DataError, UsageError
 
-SEED = 0  # of the order into which the user's own images are shuffled
+SEED = 0  # seeds the order into which the user's own images are shuffled
 
 
 class Task:
-    """A task whose files are published somewhere. A new one says what these attributes are, and defines `load`.
+    """A task whose files are published online. To add one, set these attributes and define `load`.
 
     Attributes:
-        text: what it is, in a line.
-        folder: where its files lie, below the folder of all data sets.
-        published: the files as their makers publish them.
+        text: one line that describes the data.
+        folder: name of its folder below `data_root()`.
+        published: the published files.
     """
 
     text: str
@@ -26,41 +26,41 @@ class Task:
     published: tuple[Published, ...]
 
     def load(self, config: DataConfig) -> DataSet:
-        """The data set, from files that are downloaded first where they are missing.
+        """Read the data set; missing files are downloaded first.
 
         Raises:
             DataError: a file is missing or damaged.
-            UsageError: the configuration does not fit it.
+            UsageError: the configuration does not fit the data.
         """
         raise NotImplementedError
 
     def place(self, config: DataConfig) -> Path:
-        """Where its files are looked for."""
+        """The folder (or the file) where the data belong."""
         return data_root() / self.folder
 
     def files(self, config: DataConfig) -> list[Path]:
-        """The files that `load` would read, as far as they are there."""
+        """Those of the files that `load` reads which exist."""
         paths = (self.place(config) / file.name for file in self.published)
         return [path for path in paths if path.exists()]
 
     def whole(self, config: DataConfig) -> bool:
-        """Whether all that `load` needs is there, to judge by the names of the files."""
+        """Whether all files that `load` needs exist. Their content is not checked."""
         return len(self.files(config)) == len(self.published)
 
     def fetch(self, config: DataConfig) -> None:
-        """Download what is missing.
+        """Download the missing files.
 
         Raises:
-            DataError: no mirror gave it.
+            DataError: no mirror could provide a file.
         """
         for file in self.published:
             locate(self.folder, file.name, file.mirrors, file.md5)
 
     def check(self, path: Path) -> str:
-        """What the checksum of one of `files` says.
+        """Compare the checksum of one of `files` with the published one; return the outcome in words.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the file cannot be read.
         """
         official = {file.name: file.md5 for file in self.published}[path.name]
         found = md5_of(path)
@@ -68,7 +68,7 @@ class Task:
 
 
 class OwnTask(Task):
-    """A task made of the user's own files, at `--data-path`."""
+    """A task made from the user's own files, at `--data-path`."""
 
     published = ()
 
@@ -82,35 +82,35 @@ class OwnTask(Task):
         return bool(self.files(config))
 
     def fetch(self, config: DataConfig) -> None:
-        raise UsageError(f"there is nothing to fetch for {self.folder}: these are your own images, at --data-path")
+        raise UsageError(f"{self.folder} has nothing to download: it reads your own images from --data-path")
 
     def check(self, path: Path) -> str:
-        return "no checksum is known of your own images"
+        return "your own images, which have no published checksum"
 
     def path(self, config: DataConfig) -> Path:
-        """Where the user says that the images are.
+        """The path that the user gave for the images.
 
         Raises:
             UsageError: --data-path is not given.
-            DataError: there is nothing.
+            DataError: the path does not exist.
         """
         if not config.data_path:
             raise UsageError(f"{self.folder} needs --data-path: {self.text}")
         path = self.place(config)
         if not path.exists():
-            raise DataError(f"--data-path {path}: there is nothing")
+            raise DataError(f"--data-path {path} does not exist")
         return path
 
     def data_set(
         self, images: Split, test: Split | None, config: DataConfig, class_names: tuple[str, ...] | None
     ) -> DataSet:
-        """The user's images in splits.
+        """Split the user's images.
 
-        Nothing says in what order they are, so they are shuffled first, always in the same way. Where no test
-        images are given, a sixth is set aside; then the last `validation` are held out.
+        They may be sorted by class, so they are shuffled first, in an order that is always the same. Without test
+        images, a sixth of them is set aside for testing. Of the rest, the last `validation` are held out.
 
         Raises:
-            UsageError: too many are to be held out.
+            UsageError: no images would be left to train on.
         """
         images = images[np.random.default_rng(SEED).permutation(len(images))]
         classes = int(images.labels.max()) + 1
