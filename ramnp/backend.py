@@ -1,7 +1,7 @@
-"""Where arrays live: NumPy on the CPU, or CuPy on a GPU. The only file that imports CuPy.
+"""Where arrays live: in NumPy on the CPU, or in CuPy on a GPU. No other file imports CuPy.
 
-A backend is chosen once and handed to the model's constructor. The rest of the package computes
-with `backend.xp`, which is the `numpy` or the `cupy` module, so the same line of code runs on both.
+You choose a backend once and pass it to the model's constructor. The rest of the package computes with `backend.xp`,
+which is the module `numpy` or `cupy`, so the same lines of code run on both.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CUPY_HINT = (
 
 @dataclass(frozen=True)
 class Backend:
-    """An array module and the two roads between it and the host's memory."""
+    """An array module, and the copies between its memory and the host's."""
 
     name: str
     xp: Any
@@ -46,21 +46,21 @@ NUMPY = Backend("numpy", np)
 
 
 def limit_threads(threads: int | None) -> Any:
-    """Let a matrix product on the CPU use so many threads: from now on or, in a `with`, until its end.
+    """Limit the threads of a matrix product on the CPU: from now on or, used in a `with`, until its end.
 
-    One, if several processes share the cores: with more, they would wait for each other far longer than they save.
+    Use 1 if several processes share the cores: otherwise their threads wait for each other far longer than they save.
     None leaves the number as it is.
     """
-    from threadpoolctl import threadpool_limits  # 20 ms, and not every command needs it
+    from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
 
     return threadpool_limits(threads, user_api="blas")
 
 
 def get_backend(name: str = "auto") -> Backend:
-    """The backend called `name`: "numpy", "cupy", or "auto" (CuPy where it works, else NumPy).
+    """The backend called `name`: "numpy", "cupy", or "auto" (CuPy if it works, else NumPy).
 
     Raises:
-        BackendError: `name` is unknown, or is "cupy" and CuPy or a GPU cannot be used.
+        BackendError: `name` is unknown, or it is "cupy" and CuPy or the GPU cannot be used.
     """
     if name == "numpy":
         return NUMPY
@@ -80,14 +80,14 @@ def _cupy_backend() -> Backend:
     except ImportError as error:
         raise BackendError(f"CuPy cannot be imported ({first_line(error)}): {CUPY_HINT}") from error
     try:
-        # One real product: it fails here, and not in the first training step, if a library is missing.
+        # A real product, so that a missing library is found here and not in the first training step.
         probe = cupy.ones((2, 2), dtype=cupy.float32)
         cupy.cuda.runtime.deviceSynchronize()
         (probe @ probe).get()
     except Exception as error:  # CuPy reports missing drivers and libraries in many types
         raise BackendError(
-            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check `nvidia-smi`, that the "
-            "package fits the driver, and that CUDA's libraries are there (`pip install 'cupy-cuda12x[ctk]'` or "
-            "'cupy-cuda13x[ctk]' brings them), or use --backend numpy"
+            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check that `nvidia-smi` lists "
+            "the GPU, that the CuPy package fits the driver, and that CUDA's libraries are installed (`pip install "
+            "'cupy-cuda12x[ctk]'` or 'cupy-cuda13x[ctk]' installs them), or use --backend numpy"
         ) from error
     return Backend("cupy", cupy)

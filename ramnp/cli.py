@@ -1,4 +1,4 @@
-"""What the commands share: flags made from the configuration, and errors of one line."""
+"""Shared by the commands: flags made from the configuration, and errors reported in one line."""
 
 import argparse
 import dataclasses
@@ -14,11 +14,13 @@ from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.files import read_json
 from ramnp.presets import DEFAULT, PRESETS
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it: 128 + SIGINT
+BACKENDS = ("numpy", "cupy", "auto")
+BACKEND_HELP = "where to compute; auto takes a GPU if one works (auto)"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that takes no abbreviations and reports an error in one line."""
+    """A parser that accepts no abbreviations of flags and reports an error in one line."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
@@ -32,8 +34,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
+def description(docstring: str | None) -> str:
+    """The help text of a command: its module's docstring without the "`python -m ramnp.NAME`: " at the start."""
+    return (docstring or "").partition("`: ")[2]
+
+
 def count(text: str) -> int:
-    """A number of things, from a flag."""
+    """Parse a flag's value that counts something: an integer of at least 1."""
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
@@ -42,11 +49,14 @@ def count(text: str) -> int:
 def add_config_flags(parser: Parser) -> None:
     """Add `--preset`, `--config`, and a flag for every field of the model, the learning rule and the data.
 
-    Flags not given are absent from the parsed namespace, so that `chosen_config` can tell.
+    A flag that the user does not give is absent from the parsed namespace; `given_flags` relies on this.
     """
-    start = parser.add_argument_group("where to start from")
+    start = parser.add_argument_group("the configuration to start from")
     start.add_argument(
-        "--preset", choices=list(PRESETS), metavar="NAME", help=f"a row of the tables, see --list-presets ({DEFAULT})"
+        "--preset",
+        choices=list(PRESETS),
+        metavar="NAME",
+        help=f"a row of the published tables, see --list-presets ({DEFAULT})",
     )
     start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
     for group in (ModelConfig, LearningConfig, DataConfig):
@@ -54,7 +64,7 @@ def add_config_flags(parser: Parser) -> None:
 
 
 def add_group_flags(parser: Parser, group: type[Group], default: Group, without: tuple[str, ...] = ()) -> None:
-    """Add a flag for every field of a group of the configuration, with its default in the help."""
+    """Add a flag for every field in a group of the configuration. The help shows its default in brackets."""
     section = parser.add_argument_group(group.__doc__)
     for name, field in describe(group).items():
         if name in without:
@@ -68,33 +78,33 @@ def add_group_flags(parser: Parser, group: type[Group], default: Group, without:
 
 
 def chosen_config(arguments: argparse.Namespace) -> Config:
-    """The preset, then the file's values in its place, then the flags'.
+    """The chosen configuration: the preset, overridden by the values of --config, overridden by flags.
 
     Raises:
-        UsageError: the file cannot be read, or a value cannot be used.
+        UsageError: the file cannot be read, or a value is invalid.
     """
     values: Any = {}
     if arguments.config:
         values = read_json(arguments.config)
         values = values.get("config", values)
         if not isinstance(values, dict) or values.get("preset", DEFAULT) not in list(PRESETS):
-            raise UsageError(f"{arguments.config} does not hold a configuration")
+            raise UsageError(f"{arguments.config} does not hold a configuration: pass the config.json of a run")
     preset = arguments.preset or values.get("preset", DEFAULT)
     config = Config.from_json(values | {"preset": preset}, base=PRESETS[preset])
     config = dataclasses.replace(config, **given_flags(arguments))
-    if config.data_path:  # a run folder must find its data from anywhere
+    if config.data_path:  # absolute, so that the run can be resumed from any folder
         config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))
     return config
 
 
 def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The configuration fields that were set by a flag."""
+    """The configuration fields that the user set with a flag."""
     fields = set(describe(Config)) - {"preset"}
     return {name: value for name, value in vars(arguments).items() if name in fields}
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Exit with what `main` returns; turn errors into one line and their exit code."""
+    """Exit with the code that `main` returns. Report an error in one line, and exit with its code."""
     try:
         sys.exit(main())
     except RamnpError as error:
@@ -102,8 +112,9 @@ def run(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except MemoryError as error:
-        _fail(f"too little memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
-    except BrokenPipeError:  # as in `... | head`: nobody listens any more, which needs no words
+        _fail(f"out of memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; exit quietly
+        # Python flushes stdout once more at exit; without this redirection that would raise the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(OutputError.exit_code)
     except OSError as error:

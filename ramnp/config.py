@@ -1,7 +1,7 @@
 """The configuration: one frozen dataclass, `Config`.
 
-It is the union of four groups, one class each, so that the model sees only `ModelConfig`. A field's annotation
-carries its description and unit, from which `--help` is made, and its range.
+It is the union of four groups, each a class, so that a model sees only `ModelConfig`. The annotation of a field holds
+its type, its description with the unit, which is the text of `--help`, and its range.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class Group:
     """A frozen dataclass that checks its fields against their annotations.
 
     Raises:
-        UsageError: a value is of the wrong type or out of its range.
+        UsageError: a value has the wrong type, or is out of its range.
     """
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class ModelConfig(Group):
 
     model: Annotated[
         Literal["ram", "fc", "cnn"],
-        "recurrent attention, or a network that sees the whole image: see ramnp/network/whole_image.py",
+        "recurrent attention, or a network that sees the whole image (ramnp/network/whole_image.py)",
     ] = "ram"
     fc_units: Annotated[
         int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1, below=1_000_000)
@@ -77,26 +77,35 @@ class ModelConfig(Group):
     glimpses: Annotated[int, "glimpses per image, T", AtLeast(1, below=10_000)] = 6
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
-    glimpse_network: Annotated[Literal["linear", "conv"], "what looks at a glimpse"] = "linear"
+    glimpse_network: Annotated[
+        Literal["linear", "conv"], "how a glimpse is read: fully connected, or with convolutions first"
+    ] = "linear"
     core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
     units: Annotated[int, "width N of the recurrent state", AtLeast(1, below=1_000_000)] = 256
-    what_units: Annotated[int, "width of h_g, what was seen", AtLeast(1, below=1_000_000)] = 128
-    where_units: Annotated[int, "width of h_l, where it was seen", AtLeast(1, below=1_000_000)] = 128
+    what_units: Annotated[int, "width of h_g, which encodes what was seen", AtLeast(1, below=1_000_000)] = 128
+    where_units: Annotated[int, "width of h_l, which encodes where it was seen", AtLeast(1, below=1_000_000)] = 128
     glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1, below=1_000_000)] = 256
     policy: Annotated[
         Literal["learned", "random", "centre"],
-        "who chooses the locations; all of them uniform at random, or all at the centre, are controls",
+        "how locations are chosen: by the network, or, as controls, uniformly at random or all at the centre",
     ] = "learned"
     first_location: Annotated[
-        Literal["uniform", "centre", "learned"], "where a learned policy looks first: anywhere, or always there"
+        Literal["uniform", "centre", "learned"],
+        "where a learned policy looks first: uniformly at random, at the centre, or at a location that it learns",
     ] = "uniform"
-    std: Annotated[float, "standard deviation of the locations; the image is 2 wide", AtLeast(1e-6, below=1e6)] = 0.1
-    squash: Annotated[Literal["tanh", "clip", "linear"], "what keeps the mean location in the image"] = "tanh"
+    std: Annotated[
+        float,
+        "standard deviation of sampled locations, in units of half the image",
+        AtLeast(1e-6, below=1e6),
+    ] = 0.1
+    squash: Annotated[
+        Literal["tanh", "clip", "linear"], "how the mean location is kept in the image; linear does not keep it there"
+    ] = "tanh"
     policy_hidden: Annotated[
-        int, "width of a hidden layer in the location policy; 0 for none (the paper)", AtLeast(0, below=1_000_000)
+        int, "width of a hidden layer in the location policy; 0 for none, as in the paper", AtLeast(0, below=1_000_000)
     ] = 128
-    pixel_mean: Annotated[float, "subtracted from every pixel, which goes from 0 to 1", Within(0, 1)] = 0.0
-    pixel_std: Annotated[float, "every pixel is then divided by it", AtLeast(1e-6, below=1e6)] = 1.0
+    pixel_mean: Annotated[float, "subtracted from every pixel; pixels are in [0, 1]", Within(0, 1)] = 0.0
+    pixel_std: Annotated[float, "each pixel is then divided by this", AtLeast(1e-6, below=1e6)] = 1.0
     dtype: Annotated[Literal["float32", "float64"], "floating-point type"] = "float32"
 
 
@@ -109,28 +118,34 @@ class LearningConfig(Group):
     rollouts: Annotated[int, "Monte Carlo rollouts per image in training, M", AtLeast(1, below=1_000_000)] = 1
     routing: Annotated[
         Literal["detached", "paper"],
-        "where the policy gradient goes: only into the policy (detached), or on into the core as well (paper)",
+        "how far the policy gradient goes: into the policy only (detached), or on into the core (paper)",
     ] = "detached"
     policy_weight: Annotated[float, "weight of the REINFORCE term", AtLeast(0)] = 0.01
     reward: Annotated[
         Literal["answer", "gain"],
-        "what rewards a location: a right answer at the end (answer, the paper), or what its glimpse adds to the "
-        "probability of the label (gain; answers are then trained after every glimpse): see reinforce.py",
+        "what rewards a location: a correct final answer (answer, the paper), or what its glimpse adds to the "
+        "probability of the label (gain; every glimpse's answer is then trained); see ramnp/network/reinforce.py",
     ] = "answer"
     discount: Annotated[
-        float, "of the gains of later glimpses, a power for each; 0 counts the next alone", Within(0, 1)
+        float, "discount of gains per later glimpse; 0 rewards a location for its own glimpse only", Within(0, 1)
     ] = 0.0
-    early_weight: Annotated[float, "weight of the cross-entropy of each answer before the last", AtLeast(0)] = 0.2
+    early_weight: Annotated[
+        float, "weight of the cross-entropy of each answer before the last, with --reward gain", AtLeast(0)
+    ] = 0.2
     optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
     lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
-    policy_lr: Annotated[float, "learning rate of the location policy, as a multiple of the others'", AtLeast(0)] = 1.0
+    policy_lr: Annotated[
+        float, "learning rate of the location policy, as a multiple of that of the other parts", AtLeast(0)
+    ] = 1.0
     momentum: Annotated[float, "momentum of sgd", AtLeast(0, below=1)] = 0.9
-    schedule: Annotated[Literal["cosine", "linear", "constant"], "how the learning rate falls, step by step"] = "cosine"
+    schedule: Annotated[
+        Literal["cosine", "linear", "constant"], "how the learning rate decays, step by step, after the warm-up"
+    ] = "cosine"
     decay_epochs: Annotated[
-        int, "epochs, warm-up included, over which the learning rate falls, whatever --epochs says", AtLeast(1)
+        int, "epochs, warm-up included, over which the learning rate decays; independent of --epochs", AtLeast(1)
     ] = 100
     warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
-    clip: Annotated[float, "largest norm of the whole gradient; 0 for no limit", AtLeast(0)] = 5.0
+    clip: Annotated[float, "largest norm of the gradient of all parameters; 0 for no limit", AtLeast(0)] = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,21 +156,21 @@ class DataConfig(Group):
         Literal[
             "mnist", "translated-mnist", "cluttered-mnist", "fashion-mnist", "cifar10", "omniglot", "arrays", "folder"
         ],
-        "the task; `python -m ramnp.data list` says more",
+        "the task; `python -m ramnp.data list` describes each",
     ] = "mnist"
     validation: Annotated[
         int,
-        "training images held out, the last ones, to choose the best epoch; 0 to train on all "
-        "(omniglot: 0 or not, see datasets/README.md)",
+        "how many of the last training images to hold out, to choose the best epoch; 0 trains on all "
+        "(omniglot: 0, or any number to hold out two people, see datasets/README.md)",
         AtLeast(0),
     ] = 5000
     size: Annotated[
         int, "side of the canvas of translated-mnist and cluttered-mnist, in pixels", AtLeast(1, below=10_000)
     ] = 60
-    pieces: Annotated[int, "pieces of clutter on a canvas of cluttered-mnist", AtLeast(0, below=10_000)] = 4
+    pieces: Annotated[int, "pieces of clutter per image of cluttered-mnist", AtLeast(0, below=10_000)] = 4
     piece_side: Annotated[int, "side of a piece of clutter, in pixels", AtLeast(1, below=10_000)] = 8
-    alphabets: Annotated[str, "alphabets of omniglot, separated by commas; none for all"] = ""
-    data_path: Annotated[str, "your own images, for arrays (an .npz file) and folder"] = ""
+    alphabets: Annotated[str, "alphabets of omniglot to use, separated by commas (all)"] = ""
+    data_path: Annotated[str, "your own images: an .npz file for arrays, a folder for folder"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,19 +187,19 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
     """Everything that determines a run, on any backend.
 
     Raises:
-        UsageError: a value is of the wrong type or out of its range.
+        UsageError: a value has the wrong type, or is out of its range.
     """
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that `from_json` takes back."""
+        """The fields as a dictionary; `from_json` reads it."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any], base: "Config | None" = None) -> "Config":
-        """`base` (default: the default configuration) with `values` in place of its own.
+        """`base` (by default the default configuration), with `values` replacing its own.
 
         Raises:
-            UsageError: a name is unknown, or a value cannot be used.
+            UsageError: a name is unknown, or a value is invalid.
         """
         unknown = sorted(set(values) - set(describe(cls)))
         if unknown:
@@ -193,7 +208,7 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
 
 
 class Field(NamedTuple):
-    """What the annotation of a field says."""
+    """The annotation of a field: type, description and range."""
 
     kind: Any
     text: str
@@ -205,7 +220,7 @@ class Field(NamedTuple):
         return get_args(self.kind) if get_origin(self.kind) is Literal else None
 
     def checked(self, name: str, value: Any) -> Any:
-        """`value` itself, or a UsageError. An int will do for a float, nothing else is converted."""
+        """Return `value`, or raise a UsageError. An int is converted to a float if need be, nothing else."""
         if self.choices:
             if value not in self.choices:
                 raise UsageError(f"{flag(name)} must be one of {', '.join(self.choices)}, got {value!r}")
@@ -234,7 +249,7 @@ def describe(cls: type) -> dict[str, Field]:
 
 _OF_A_POLICY = ("std", "squash", "policy_hidden", "first_location", "routing", "policy_weight", "policy_lr", "discount")
 
-# Another field, those of its values with which some fields do something, and which these are.
+# (field, values, others): the fields `others` have an effect only if `field` has one of `values`.
 ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("dataset", ("translated-mnist", "cluttered-mnist"), ("size",)),
     ("dataset", ("cluttered-mnist",), ("pieces", "piece_side")),
@@ -253,10 +268,10 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 
 
 def idle(config: Config, names: Iterable[str]) -> list[str]:
-    """A line on each of the fields `names` that does nothing in this configuration."""
+    """One line for each of the fields `names` that has no effect in this configuration."""
     lines: dict[str, str] = {}
     for other, values, fields in ACTS_WITH:
         if getattr(config, other) not in values:
             for name in fields:
-                lines.setdefault(name, f"{flag(name)} does nothing with {flag(other)} {getattr(config, other)}")
+                lines.setdefault(name, f"{flag(name)} has no effect with {flag(other)} {getattr(config, other)}")
     return [line for name, line in lines.items() if name in names]

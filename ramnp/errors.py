@@ -1,8 +1,8 @@
-"""The errors a user can meet, each with the exit code of the command that reports it.
+"""The errors that a user can meet, and the exit code of the command for each.
 
 | code | meaning                                                                     |
 |------|-----------------------------------------------------------------------------|
-| 0    | fine                                                                        |
+| 0    | success                                                                     |
 | 1    | a check failed, or the training diverged                                    |
 | 2    | usage: a wrong flag, or values that do not fit together                     |
 | 3    | a backend, data set or checkpoint is missing or damaged                     |
@@ -22,7 +22,7 @@ class DivergenceError(RamnpError):
 
 
 class UsageError(RamnpError, ValueError):
-    """A flag or an argument has a value that cannot be used."""
+    """A flag or an argument has an invalid value."""
 
     exit_code = 2
 
@@ -34,7 +34,7 @@ class BackendError(RamnpError):
 
 
 class DataError(RamnpError):
-    """A data file is missing, truncated or not what it should be."""
+    """A data file is missing or damaged, or has other content than expected."""
 
     exit_code = 3
 
@@ -52,6 +52,6 @@ class OutputError(RamnpError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line with words of an error's message, or its type where it has none."""
+    """The first line of an error's message that has words in it, or else the name of its type."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if any(map(str.isalnum, line))), type(error).__name__)

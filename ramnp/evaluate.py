@@ -1,19 +1,20 @@
-"""`python -m ramnp.evaluate PATH`: the three figures of a trained network.
+"""`python -m ramnp.evaluate PATH`: measure the error of a trained network, in three ways.
 
 | figure        | meaning                                                                  |
 |---------------|--------------------------------------------------------------------------|
-| deterministic | one rollout, every location the policy's mean                            |
+| deterministic | one rollout, each location the mean of the policy                        |
 | stochastic    | one rollout, locations sampled                                           |
-| averaged      | class probabilities averaged over M sampled rollouts (10, unless told)   |
+| averaged      | class probabilities averaged over M sampled rollouts (--rollouts, 10)    |
 
-Each is the error in percent over the whole split. A network without randomness, that sees the whole image, has three
-equal figures; of a control, whose locations are given, "deterministic" is one rollout as any other.
+Each figure is the error in percent over the whole split, printed with its standard error: sqrt(e (100 - e) / n) for an
+error of e % on n images. A network that sees the whole image has no randomness, so its three figures are equal. In a
+control the policy chooses nothing, so its "deterministic" rollout is like any other.
 
-Behind each is printed its standard error, sqrt(e (100 - e) / n) for an error of e % on n images. The images of
-translated and cluttered MNIST are one drawing of many: `--redrawn N` evaluates on N others of the same digits, too.
+The images of translated and cluttered MNIST are composed at random; by default you always get the same ones.
+`--redrawn N` evaluates on N other compositions of the same digits as well.
 
-With `--first-locations`, how much it matters where the first glimpse looks: the deterministic error from each of nine
-first locations, the middles of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
+`--first-locations` shows how much the first glimpse matters. It prints the deterministic error from each of nine first
+locations, the cell centres of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
 
 import json
@@ -21,7 +22,7 @@ import sys
 from pathlib import Path
 
 from ramnp.backend import get_backend, limit_threads
-from ramnp.cli import Parser, count, run
+from ramnp.cli import BACKEND_HELP, BACKENDS, Parser, count, description, run
 from ramnp.data.source import SPLITS
 from ramnp.presets import title
 from ramnp.training.measure import by_first_location, evaluate, evaluate_redrawn, standard_error
@@ -29,19 +30,19 @@ from ramnp.training.trained import TRAINED, open_trained
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m ramnp.evaluate", description=__doc__.split("\n\n", 1)[1])
+    parser = Parser(prog="python -m ramnp.evaluate", description=description(__doc__))
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
-    parser.add_argument("--split", choices=SPLITS, default="test", help="(test)")
-    parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="for the averaged figure (10)")
-    parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
-    parser.add_argument("--first-locations", action="store_true", help="the error by where the first glimpse looks")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="images to evaluate on (test)")
+    parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of the averaged figure (10)")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    parser.add_argument("--first-locations", action="store_true", help="print the error by first location as well")
     parser.add_argument(
-        "--redrawn", type=count, metavar="N", help="the errors on N other drawings, too, of images that are composed"
+        "--redrawn", type=count, metavar="N", help="evaluate on N other compositions of generated images as well"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
-    # One thread a product: on busy cores several wait for each other far longer than they save.
+    # On busy cores the threads of one product wait for each other far longer than they save.
     with limit_threads(1):
         starts = by_first_location(model, source) if arguments.first_locations else None
         redrawn = evaluate_redrawn(model, source, arguments.redrawn, arguments.rollouts) if arguments.redrawn else []
@@ -62,11 +63,11 @@ def main(argv: list[str] | None = None) -> int:
         for figure, error in errors.items():
             print(f"  {figure:<14}{error:6.2f} % error, standard error {standard_error(error, len(source)):.2f}")
         for number, others in enumerate(redrawn, 1):
-            print(f"drawn anew, {number}: " + ", ".join(f"{figure} {error:.2f} %" for figure, error in others.items()))
+            print(f"redrawn, {number}: " + ", ".join(f"{figure} {error:.2f} %" for figure, error in others.items()))
         if starts:
-            print("deterministic error in % by where the first glimpse looks, laid out as the image is:")
+            print("deterministic error in % by first location, laid out like the image:")
             print("\n".join("  " + "".join(f"{error:8.2f}" for error in row) for row in starts["error"]))
-            print(f"the same answer from all nine: {starts['same_answer']:.2f} % of the images")
+            print(f"same answer from all nine first locations: {starts['same_answer']:.2f} % of the images")
     return 0
 
 

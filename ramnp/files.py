@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and JSON objects in them."""
+"""Write a file completely or not at all; read and write JSON objects."""
 
 import json
 import os
@@ -10,25 +10,27 @@ from ramnp.errors import OutputError, UsageError
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
+    """Make a folder, and those above it, unless it exists.
 
     Raises:
-        OutputError: that failed.
+        OutputError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}: choose another place") from error
+        raise OutputError(f"cannot make the folder {folder} ({error.strerror}): choose another place") from error
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let `write` fill a file beside `path`, whose folder is made, then put it in the place of `path` in one step.
+    """Write a file in one step: `write` fills a temporary file beside `path`, which then replaces `path`.
+
+    The folder is made if it is missing.
 
     Raises:
-        OutputError: that failed, as on a full disk. An older file stays as it was.
+        OutputError: the file cannot be written, for example because the disk is full. An older file stays as it was.
     """
     make_folder(path.parent)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # of this process: two may write the same file
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # named after the process: two may write the same file
     try:
         with open(beside, "wb") as file:
             write(file)
@@ -37,17 +39,17 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         os.replace(beside, path)
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}: make room, or choose another place"
+            f"cannot write {path} ({error.strerror or error}): free some space, or choose another place"
         ) from error
     finally:
         beside.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the file cannot be read, or holds no JSON object.
     """
     try:
         values = json.loads(path.read_text())
@@ -61,5 +63,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write an object, indented."""
+    """Write a JSON object, indented.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     write_atomically(path, lambda file: file.write((json.dumps(values, indent=2) + "\n").encode()))

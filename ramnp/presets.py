@@ -1,10 +1,11 @@
-"""Presets: configurations named after a row of the published tables, by task and number of glimpses.
+"""Presets: configurations named after the rows of the published tables, by task and number of glimpses.
 
-`python -m ramnp.train --list-presets` prints them beside the figures to expect. A preset is what it changes of the
-default configuration, which is `mnist-6` for 100 epochs. What is changed beyond MNIST follows the published sizes of
-sensor and network. The learning rule is tuned on `mnist-2`, `mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv`,
-`omniglot-6`, and on `fc64-translated60` and `cnn-translated60` for the networks that RAM is compared with, by
-validation errors (docs/results_log.md says what was tried).
+`python -m ramnp.train --list-presets` prints them with the published figures. A preset lists only its changes to the
+default configuration, which is `mnist-6` trained for 100 epochs.
+
+Sizes of sensor and network are the published ones. The learning rule is tuned, by validation error, on `mnist-2`,
+`mnist-6`, `cluttered60-8`, `cifar10-4`, `cifar10-4-conv` and `omniglot-6`; for the networks that RAM is compared with,
+on `fc64-translated60` and `cnn-translated60`. docs/results_log.md records what was tried.
 """
 
 from typing import Any, NamedTuple
@@ -15,23 +16,23 @@ DEFAULT = "mnist-6"
 
 
 class Row(NamedTuple):
-    """A row of the tables: the preset that goes for it, what others published, and what ours is to reach.
+    """A row of the tables: its preset, the published figures, and our targets.
 
-    All figures are test errors in percent, None where there is none. An accuracy was published for CIFAR-10: 100 less
-    that is here.
+    All figures are test errors in percent; None if there is none. For CIFAR-10 accuracies are published; here they are
+    turned into errors.
 
     Attributes:
-        task: for people.
-        changes: fields of the configuration.
-        paper_a, paper_b: by Mnih et al. (2014), tables 1 and 2, in its two published versions, which differ:
-            arXiv:1406.6247, and the proceedings of NIPS 2014.
-        tensorflow: by the TensorFlow implementation with a hybrid loss and Monte Carlo sampling that this package
-            set out to match, github.com/dHonerkamp/Recurrent-Attention-Model.
-        best: the lowest known of these and of any reimplementation of hard attention with this sensor. Those of
-            translated and cluttered digits that no other column has are of github.com/slundqui/tfRAM.
-        floor: what the averaged figure must reach before the row counts as reproduced.
-        goal: what it is to be below.
-        control: of a control, which is to be neither too bad nor too good, the range it is to lie in.
+        task: name of the task, for people.
+        changes: fields of the configuration that differ from the default.
+        paper_a, paper_b: Mnih et al. (2014), tables 1 and 2, in the two published versions, which differ:
+            arXiv:1406.6247 and the proceedings of NIPS 2014.
+        tensorflow: the TensorFlow implementation with a hybrid loss and Monte Carlo sampling that this package set out
+            to match, github.com/dHonerkamp/Recurrent-Attention-Model.
+        best: the lowest figure known of these and of any reimplementation of hard attention with this sensor. For
+            translated and cluttered digits, figures not in another column are from github.com/slundqui/tfRAM.
+        floor: the averaged figure must be at or below it for the row to count as reproduced.
+        goal: our target: the averaged figure should be below it.
+        control: for a control, which should be neither too bad nor too good: the range its figure should lie in.
     """
 
     task: str
@@ -50,11 +51,12 @@ _SCENE = {"patch": 12, "scales": 3}
 _TRANSLATED = {"dataset": "translated-mnist", "size": 60, **_SCENE}
 _CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE, **_LONG}
 _LARGE = {**_CLUTTERED, "size": 100, "pieces": 8, "scales": 4}
-# Where a digit must be found first, each location is rewarded for what its glimpse adds, and the core learns to look.
+# If the digit must be found first: each location is rewarded for what its glimpse adds, and the core learns to look.
 _FIND = {"reward": "gain", "routing": "paper", "policy_weight": 0.5, "lr": 2e-3}
-# Where there is less to find than to put together, the gains add up to the probability of a right answer at the end.
+# If glimpses must be combined rather than a digit found: undiscounted, the gains add up to the final probability of the
+# label, so each location is rewarded for all that follows.
 _TOGETHER = {"reward": "gain", "discount": 1.0, "core": "lstm"}
-# Pixels of photographs are far from 0, and close to each other.
+# Photographs have pixels far from 0 and close to each other, so they are standardized.
 _CIFAR = {"dataset": "cifar10", "pixel_mean": 0.47, "pixel_std": 0.25, **_TOGETHER, "std": 0.2, "lr": 2e-3}
 _SMALL = "Balinese,Early_Aramaic,Greek,Japanese_(katakana),Korean,Latin,Sanskrit,Tagalog"
 _FC, _CNN = {"model": "fc", "lr": 3e-3}, {"model": "cnn", "lr": 3e-3}
@@ -63,15 +65,15 @@ _ON_60 = "translated 60x60"
 _AMONG_4 = "cluttered 60x60, 4 pieces"
 _AMONG_8 = "cluttered 100x100, 8 pieces"
 
-# Figures in the order of `Row`: paper_a, paper_b, tensorflow, best, floor, goal.
+# Figures, in the order of the fields of `Row`: paper_a, paper_b, tensorflow, best, floor, goal.
 ROWS: dict[str, Row] = {
     "mnist-2": Row("MNIST", {"glimpses": 2, "lr": 3e-3, **_LONGER}, 6.27, 3.79, 7.70, 2.34, 3.79, 2.3),
     "mnist-4": Row("MNIST", {"glimpses": 4}, 1.73, 1.54, 1.07, 1.07, 1.54, 0.95),
     "mnist-6": Row("MNIST", _LONGER, 1.29, 1.12, 0.67, 0.67, 0.90, 0.55),
-    # All 60,000 digits, none held out to choose an epoch: the last is evaluated.
+    # Trained on all 60,000 digits; none are held out to choose an epoch, so the last epoch is evaluated.
     "mnist-6-all": Row("MNIST", {**_LONGER, "validation": 0}, 1.29, 1.12, 0.67, 0.67),
     "mnist-6-lstm": Row("MNIST", {"core": "lstm"}),
-    # As the paper has it: gradients of the policy reach the core, SGD with momentum.
+    # The learning rule of the paper: the policy's gradient reaches the core; SGD with momentum.
     "mnist-6-paper": Row("MNIST", {"routing": "paper", "optimizer": "sgd", "lr": 0.01}, 1.29, 1.12),
     "fc256-mnist": Row("MNIST", {**_FC, "fc_units": 256}, None, 1.69),
     "cnn-mnist": Row("MNIST", _CNN, None, 1.21),
@@ -95,13 +97,13 @@ ROWS: dict[str, Row] = {
     "cluttered100-8": Row(_AMONG_8, {**_LARGE, **_FIND, "glimpses": 8}, 10.83, 8.11, None, 5.90, 8.11, 5.0),
     "cnn-cluttered100": Row(_AMONG_8, {**_LARGE, **_CNN, **_LONGEST}, None, 14.35),
     "cluttered100p4-8": Row("cluttered 100x100, 4 pieces", {**_LARGE, **_FIND, "pieces": 4, "glimpses": 8}),
-    # Accuracies of 59.7, 66.6 and 61.6 %; goals of more than 62, 70 and 65 %.
+    # Published accuracies: 59.7, 66.6 and 61.6 %. Our goals: more than 62, 70 and 65 %.
     "cifar10-4": Row("CIFAR-10", {**_CIFAR, "glimpses": 4}, tensorflow=40.3, floor=40.3, goal=38.0),
     "cifar10-4-conv": Row(
         "CIFAR-10", {**_CIFAR, "glimpses": 4, "glimpse_network": "conv"}, tensorflow=33.4, floor=33.4, goal=30.0
     ),
     "cifar10-6": Row("CIFAR-10", {**_CIFAR, "glimpses": 6}, tensorflow=38.4, floor=38.4, goal=35.0),
-    # The 242 characters of the two small archives, which are also in the large one.
+    # The 242 characters of the two small archives.
     "omniglot-6": Row(
         "Omniglot, 242 characters",
         {"dataset": "omniglot", "alphabets": _SMALL, "patch": 16, "scales": 3, **_LONG, **_TOGETHER, "lr": 3e-3},
@@ -113,9 +115,10 @@ PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name,
 
 
 def changes(config: Config) -> dict[str, Any]:
-    """What a configuration has that its preset has not, apart from what makes it another run of the same.
+    """The fields in which a configuration differs from its preset.
 
-    A preset of your own, which is not among ours, counts as a change of the default.
+    Seed, workers, epochs and data path do not count: they make it another run of the same preset. If the preset is
+    unknown, such as one of your own, the configuration is compared with the default.
     """
     preset = PRESETS.get(config.preset, PRESETS[DEFAULT])
     same = {"preset", "seed", "workers", "epochs", "decay_epochs", "data_path"}
@@ -125,7 +128,7 @@ def changes(config: Config) -> dict[str, Any]:
 
 
 def title(config: Config) -> str:
-    """The preset's name, and what was changed of it, for people."""
+    """The preset's name, and the changes to it, for people."""
     return config.preset + "".join(f", {name}={value}" for name, value in changes(config).items())
 
 
@@ -137,26 +140,26 @@ def listing() -> str:
         published = (f"{number(row.paper_a)} / {number(row.paper_b)}", number(row.tensorflow))
         lines.append((name, row.task, *glimpses_and_sensor(config), *published))
     return columns(lines) + (
-        "\n\npaper, TensorFlow: published test errors in %; the paper's tables were published in two versions, a / b.\n"
-        "Presets have the published sizes; the learning rule is tuned on mnist-2, mnist-6, cluttered60-8, cifar10-4,\n"
-        "cifar10-4-conv, omniglot-6, fc64-translated60 and cnn-translated60."
+        "\n\npaper, TensorFlow: published test errors in %. The paper's tables exist in two versions, a / b.\n"
+        "Presets have the published sizes. Their learning rules are tuned on mnist-2, mnist-6, cluttered60-8,\n"
+        "cifar10-4, cifar10-4-conv, omniglot-6, fc64-translated60 and cnn-translated60."
     )
 
 
 def columns(lines: list[tuple[str, ...]]) -> str:
-    """Lines of cells, each column as wide as it must be."""
+    """Format lines of cells as aligned columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
     return "\n".join(texts)
 
 
 def number(value: float | None) -> str:
-    """A figure in percent, for people."""
+    """Format a figure in percent; "-" for None."""
     return "-" if value is None else f"{value:.2f}"
 
 
 def glimpses_and_sensor(config: ModelConfig) -> tuple[str, str]:
-    """Two cells of the table."""
+    """The cells "glimpses" and "sensor" of a table."""
     if config.model != "ram":
         return "-", "whole image"
     scales = f"{config.scales} scales" if config.scales > 1 else "1 scale"

@@ -1,20 +1,20 @@
-"""`python -m ramnp.train`: train a model, recurrent attention or one to compare it with.
+"""`python -m ramnp.train`: train a recurrent attention model, or a network to compare it with.
 
-The result is a run folder.
+The results go into a run folder:
 
 | file             | content                                                                          |
 |------------------|----------------------------------------------------------------------------------|
-| config.json      | the resolved configuration, backend, versions, git revision, SHA-256 of the data |
-| metrics.jsonl    | a line an epoch: losses, reward, validation error, images/s, gradient norms      |
-| checkpoint.npz   | all that --resume needs                                                          |
-| best.npz         | weights of the best epoch by validation error (--validation 0: of the last)      |
+| config.json      | the complete configuration, backend, versions, git revision, SHA-256 of the data |
+| metrics.jsonl    | per epoch: losses, reward, validation error, images/s, gradient norms            |
+| checkpoint.npz   | everything that --resume needs                                                   |
+| best.npz         | weights of the epoch with the lowest validation error (--validation 0: the last) |
 | result.json      | the three test errors of best.npz, in percent                                    |
 | curves.png       | learning curves                                                                  |
-| glimpses.png     | images, where the network looked, and what it saw; or, of a network that sees    |
-| or answers.png   | the whole image, images with its answers                                         |
+| glimpses.png     | test images, where the network looked, and what it saw                           |
+| answers.png      | instead of glimpses.png, for a network that sees the whole image: its answers    |
 
-Exit codes: 0 fine; 1 the training diverged; 2 usage; 3 backend, data or checkpoint missing or damaged;
-4 the results could not be written; 130 after Ctrl-C, with the last finished epoch saved.
+Exit codes: 0 success; 1 the training diverged; 2 usage; 3 backend, data or checkpoint missing or damaged;
+4 the results could not be written; 130 stopped with Ctrl-C, with the last finished epoch saved.
 """
 
 import argparse
@@ -25,22 +25,38 @@ from pathlib import Path
 
 from ramnp import data
 from ramnp.backend import Backend, get_backend, limit_threads
-from ramnp.cli import INTERRUPTED, Parser, add_config_flags, chosen_config, count, given_flags, run
+from ramnp.cli import (
+    BACKEND_HELP,
+    BACKENDS,
+    INTERRUPTED,
+    Parser,
+    add_config_flags,
+    chosen_config,
+    count,
+    description,
+    given_flags,
+    run,
+)
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError
 from ramnp.presets import listing
-from ramnp.training.run import Run, begun, heading, new_folder
+from ramnp.training.run import Run, heading, new_folder, read_run_config
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
 
 
 def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
-    """Print the model, its shapes, its memory and the policy's spread, and try one batch."""
+    """Print the model, its shapes, its memory and the spread of its policy, then train on one batch.
+
+    Raises:
+        UsageError: the training images do not fill one batch, or the workers cannot share it evenly.
+        DivergenceError: the loss of the batch is not finite.
+    """
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     model, parameters = trainer.model, trainer.model.parameters
     source = dataset.source("train", backend, model.margin)
-    trainer.steps_per_epoch(source)  # there is a batch
+    trainer.steps_per_epoch(source)  # raises an error unless there is a batch
     rows = config.batch_size * trainer.rollouts
     print("\n".join(heading(trainer, dataset)))
     print(f"\n{'parameter':<22}{'shape':>14}{'count':>12}")
@@ -48,55 +64,71 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
         shape = "x".join(map(str, parameters[name].shape))
         print(f"{name:<22}{shape:>14}{parameters[name].size:>12,}")
     print(f"{'total':<22}{'':>14}{parameters.size:>12,}")
-    each = f" by each of {trainer.workers} workers" if trainer.workers > 1 else ""
+    each = f", each of {trainer.workers} workers" if trainer.workers > 1 else ""
     print(f"\n{'kept per step' + each:<22}{'shape':>22}")
     for part, arrays in trainer.storage.arrays().items():
         for array in arrays:
             print(f"{part:<22}{'x'.join(map(str, array.shape)):>22}")
-    print(f"memory: {trainer.nbytes / 2**20:.1f} MiB of parameters, optimizer and activations for {rows} rollouts")
+    print(f"memory: {trainer.nbytes / 2**20:.1f} MiB for parameters, optimizer and the activations of {rows} rollouts")
     trainer.step(next(trainer.batches(source, epoch=1)), config.lr)
     loss = ", ".join(f"{part} {value:.4f}" for part, value in trainer.means()["loss"].items())
     if not trainer.finite():
-        raise DivergenceError(f"the first batch gives a loss that is not finite ({loss})")
-    print(f"one batch: loss {loss} (a guess costs {math.log(dataset.classes):.4f})")
+        raise DivergenceError(f"the loss of the first batch is not finite ({loss}): check the data, or lower --lr")
+    print(f"one batch: loss {loss} (the cross-entropy of a random guess is {math.log(dataset.classes):.4f})")
 
 
 def resumed_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of the run folder; only --epochs may change it. Takes over its --limit-batches, too.
+    """The configuration of the run to resume; only --epochs may change it.
+
+    Sets `arguments.limit_batches` to that of the run.
 
     Raises:
-        UsageError: a flag contradicts it.
+        UsageError: there is no such folder, or a flag contradicts its configuration.
         CheckpointError: its config.json is missing or damaged.
     """
     if not arguments.resume.is_dir():
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
-    saved, limit = begun(arguments.resume)
+    saved, limit = read_run_config(arguments.resume)
     for name, value in given_flags(arguments).items():
         if name != "epochs" and value != getattr(saved, name):
-            raise UsageError(f"{flag(name)} {value}: a resumed run keeps its {name}, {getattr(saved, name)}")
+            raise UsageError(
+                f"{flag(name)} {value}: a resumed run keeps its {name}, which is {getattr(saved, name)}; "
+                "leave the flag out, or start a new run"
+            )
     if arguments.limit_batches not in (None, limit):
-        raise UsageError(f"--limit-batches {arguments.limit_batches}: a resumed run keeps its limit, {limit}")
+        kept = "it has none" if limit is None else f"which is {limit}"
+        raise UsageError(f"--limit-batches {arguments.limit_batches}: a resumed run keeps its limit; {kept}")
     arguments.limit_batches = limit
     for name in ("preset", "config", "out"):
         if getattr(arguments, name) is not None:
-            raise UsageError(f"{flag(name)} does not go with --resume, which takes all from the run folder")
+            raise UsageError(f"{flag(name)} cannot be combined with --resume: the run folder determines it")
     return dataclasses.replace(saved, epochs=getattr(arguments, "epochs", saved.epochs))
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="python -m ramnp.train", usage="%(prog)s [flags]", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.train", usage="%(prog)s [flags]", description=description(__doc__))
     add_config_flags(parser)
     group = parser.add_argument_group("this run")
-    group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
-    group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)")
     group.add_argument(
-        "--workers", type=int, metavar="N", default=argparse.SUPPRESS,
+        "--seed",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="seed of the weights, the order of the images and the sampled locations (0)",
+    )
+    group.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
         help="processes that share each batch on the CPU; the same number gives the same bits (the cores, up to 4)",
-    )  # fmt: skip
+    )
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
-    group.add_argument("--resume", type=Path, metavar="DIR", help="go on with a run; only --epochs may change")
-    group.add_argument("--limit-batches", type=count, metavar="N", help="train and evaluate on N batches an epoch only")
-    group.add_argument("--list-presets", action="store_true", help="print the presets, with the figures to expect")
+    group.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in DIR; only --epochs may change")
+    group.add_argument(
+        "--limit-batches", type=count, metavar="N", help="train and evaluate on only N batches per epoch, to try it out"
+    )
+    group.add_argument("--list-presets", action="store_true", help="print the presets and the published figures")
     group.add_argument("--dry-run", action="store_true", help="print the model, try one batch, write nothing")
     group.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
@@ -109,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
     backend = get_backend(arguments.backend)
+    # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
     if arguments.resume is None and arguments.config is None and "workers" not in arguments:
         config = dataclasses.replace(config, workers=default_workers(config))
     if not arguments.quiet:
@@ -129,11 +162,11 @@ def main(argv: list[str] | None = None) -> int:
             training.fit()
             training.finish()
     except OutputError as error:
-        raise OutputError(f"{error}, then go on with --resume {folder}") from error
+        raise OutputError(f"{error}, then resume with --resume {folder}") from error
     except KeyboardInterrupt:
         print(
             f"\nstopped; {folder} holds epoch {training.epoch} of {config.epochs}; "
-            f"go on with: python -m ramnp.train --resume {folder}",
+            f"resume with: python -m ramnp.train --resume {folder}",
             file=sys.stderr,
         )
         return INTERRUPTED
