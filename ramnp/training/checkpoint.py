@@ -1,6 +1,6 @@
-"""Checkpoints: one .npz with parameters, optimizer, configuration and epoch.
+"""Checkpoints: one .npz file with parameters, optimizer state, configuration and epoch.
 
-The random state needs no place in it: every epoch's random numbers are made from (seed, purpose, epoch).
+No random state needs saving: the random numbers of each epoch are seeded by (seed, purpose, epoch).
 
 | key                | content                                              |
 |--------------------|------------------------------------------------------|
@@ -8,8 +8,8 @@ The random state needs no place in it: every epoch's random numbers are made fro
 | `parameter/<name>` | one parameter                                        |
 | `optimizer/<name>` | one vector of the optimizer; absent in `best.npz`    |
 
-A file is written beside its final place and renamed, so a killed run leaves the old one whole. Reading
-never unpickles.
+A new checkpoint replaces the old one in a single step, so a run that is killed leaves an intact file. Reading never
+unpickles.
 """
 
 import json
@@ -29,22 +29,22 @@ from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
 
 FORMAT = "ramnp-1"
-MEMBERS, LIMIT = 1000, 4 << 30  # arrays in a file, bytes in an array
+MEMBERS, LIMIT = 1000, 4 << 30  # most arrays in a file; most bytes in an array
 
 
 @dataclass
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         config: the configuration of the run.
         image_shape: (H, W, C) of its images.
-        classes: A.
-        epoch: finished epochs.
-        best: {"epoch": ..., "validation_error": {...}} of the best epoch so far, or None without validation.
+        classes: A, the number of classes.
+        epoch: number of finished epochs.
+        best: {"epoch": ..., "validation_error": {...}} of the best epoch so far; None without validation.
         seconds: time spent training and validating so far.
         parameters, optimizer: arrays by name.
-        path: the file it was read from, if it was.
+        path: the file it was read from; None if it was not read from a file.
     """
 
     config: Config
@@ -58,7 +58,7 @@ class Checkpoint:
     path: Path | None = None
 
     def model(self, backend: Backend = NUMPY) -> Classifier:
-        """The model with these parameters."""
+        """Build the model and give it these parameters."""
         model = build(self.config, self.image_shape, self.classes, backend, self.config.seed)
         self.restore(model)
         return model
@@ -67,19 +67,19 @@ class Checkpoint:
         """Copy the parameters into `model`.
 
         Raises:
-            CheckpointError: the images, names or shapes are not those of the model.
+            CheckpointError: the model is for other images or classes, or has other parameter names or shapes.
         """
         if (self.image_shape, self.classes) != (model.image_shape, model.classes):
             raise CheckpointError(
-                f"{self.path} is for images {self.image_shape} of {self.classes} classes, "
-                f"and these are {model.image_shape} of {model.classes}"
+                f"{self.path} is for images of {self.image_shape} in {self.classes} classes, "
+                f"and these have {model.image_shape} in {model.classes} classes"
             )
         if set(self.parameters) != set(model.parameters):
-            raise CheckpointError(f"{self.path}: the parameters are not those of its configuration")
+            raise CheckpointError(f"{self.path}: the names of the parameters do not match its configuration")
         for name, value in self.parameters.items():
             if value.shape != model.parameters[name].shape:
                 raise CheckpointError(
-                    f"{self.path}: {name} has shape {value.shape}, in the model {model.parameters[name].shape}"
+                    f"{self.path}: {name} has shape {value.shape}, but {model.parameters[name].shape} in the model"
                 )
             model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
 
@@ -88,13 +88,13 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint.
 
     Raises:
-        OutputError: that failed. An older file stays as it was.
+        OutputError: the file cannot be written. An older file stays as it was.
     """
     arrays = {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
     arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
     meta = {
         "format": FORMAT,
-        "arrays": sorted(arrays),  # zip checks each member, but not that none is missing
+        "arrays": sorted(arrays),  # zip verifies each member, but not that all are there
         "config": checkpoint.config.to_json(),
         "image_shape": list(checkpoint.image_shape),
         "classes": checkpoint.classes,

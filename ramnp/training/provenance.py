@@ -1,4 +1,4 @@
-"""Where figures come from: the versions, the kind of machine and the revision of the code."""
+"""Where a figure comes from: versions, machine, and revision of the code."""
 
 import functools
 import os
@@ -13,7 +13,7 @@ import ramnp
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, machine kind and git revision, for the files of a run."""
+    """Versions, kind of machine and git revision, for the files of a run."""
     return {
         "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores, {processor()}".removesuffix(", "),
@@ -22,12 +22,12 @@ def provenance() -> dict[str, Any]:
 
 
 def count_cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The model of the processor, as far as the system tells."""
+    """The model of the processor, or "" if the system does not tell."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -38,16 +38,16 @@ def processor() -> str:
 
 @functools.cache
 def git_revision() -> str | None:
-    """The revision of the source tree, with "-dirty" where it was changed; None outside a clone.
+    """The revision of the source tree, followed by "-dirty" if it has changes; None outside a clone.
 
-    Asked once, at the start: the figures that a process writes into the tree would make it look changed afterwards.
+    Cached, so that files which this process later writes into the tree do not make it look changed.
     """
     here = Path(__file__).resolve().parents[1]
     if not (here.parent / ".git").exists():
         return None
     try:
         revision, changes = (
-            # Without optional locks git only reads: a run must leave nothing behind in somebody's repository.
+            # Without optional locks git only reads; a run must not change anything in the user's repository.
             subprocess.run(
                 ["git", "--no-optional-locks", *command], cwd=here, capture_output=True, text=True, check=True
             ).stdout.strip()

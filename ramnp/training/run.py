@@ -1,6 +1,6 @@
-"""A run: a training up to its last epoch, and the folder that keeps it, so that it can be stopped and gone on with.
+"""A training run and its folder, from which a stopped run can be resumed.
 
-`train.py` says what is in the folder.
+`ramnp/train.py` lists the files in the folder.
 """
 
 import dataclasses
@@ -26,23 +26,25 @@ from ramnp.training.optim import learning_rate
 from ramnp.training.provenance import provenance
 from ramnp.training.trainer import Trainer
 
-LOG_STEPS = 50  # between two looks at the losses, which on a GPU wait for all work to finish
-VALIDATION_ROLLOUTS = 3  # for the averaged figure after each epoch; the final figures take 10
+LOG_STEPS = 50  # steps between two looks at the losses; on a GPU, each look waits for all queued work
+VALIDATION_ROLLOUTS = 3  # rollouts of the averaged figure after each epoch; the final figures average over 10
 
 
 class Run:
-    """A run folder being filled, epoch by epoch.
+    """Trains a model epoch by epoch and saves everything in a run folder.
+
+    Call `start` for a new run or `resume` for a stopped one, then `fit`, then `finish`.
 
     Args:
-        config: what to train.
-        dataset: its data.
+        config: what to train, and how.
+        dataset: the data.
         backend: where to train.
         folder: the run folder.
-        limit_batches: train and evaluate on only so many batches an epoch.
+        limit_batches: train and evaluate on only this many batches per epoch; None for all.
         quiet: print nothing.
 
     Raises:
-        UsageError: there is no batch of images, or the workers cannot share one evenly.
+        UsageError: the training images do not fill one batch, or the workers cannot share it evenly.
     """
 
     def __init__(
@@ -73,50 +75,62 @@ class Run:
             tqdm.write(text, file=sys.stdout)
 
     def start(self) -> None:
-        """Make the folder, with what it takes to resume the run from its very start.
+        """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
         Raises:
-            OutputError: that failed.
+            OutputError: the files cannot be written.
         """
         self.write_config()
         self.save()
 
     def resume(self) -> None:
-        """Take up a run folder after its last finished epoch.
+        """Restore the run after its last finished epoch.
 
         Raises:
-            CheckpointError: a checkpoint is missing, damaged, or of another configuration.
-            DataError: it was begun on other images or labels.
-            UsageError: it holds more epochs than are wanted.
+            CheckpointError: a checkpoint is missing, damaged, or belongs to another configuration.
+            DataError: the run was started with different data.
+            UsageError: the run already has more epochs than the configuration asks for.
         """
         saved = checkpoint.load(self.folder / "checkpoint.npz")
-        if saved.epoch > self.config.epochs:
-            raise UsageError(f"--epochs {self.config.epochs}: {self.folder} holds {saved.epoch} epochs already")
-        if dataclasses.replace(saved.config, epochs=self.config.epochs) != self.config:
-            name = next(
-                name for name, value in self.config.to_json().items()
-                if value != getattr(saved.config, name) and name != "epochs"
-            )  # fmt: skip
-            raise CheckpointError(
-                f"{self.folder}/checkpoint.npz belongs to another configuration: "
-                f"its {name} is {getattr(saved.config, name)!r}, not {getattr(self.config, name)!r}"
-            )
+        self.check_config(saved)
         self.trainer.restore(saved)
-        begun, now = read_json(self.folder / "config.json"), provenance()
-        if begun.get("data_sha256", self.data_sha256) != self.data_sha256:
-            raise DataError(f"{self.folder} was begun on other images or labels: bring them back, or train anew")
+        started_with = read_json(self.folder / "config.json")
+        if started_with.get("data_sha256", self.data_sha256) != self.data_sha256:
+            raise DataError(f"{self.folder} was started with different data: restore them, or start a new run")
         self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
         if self.epoch and self.best_epoch == self.epoch:
-            self.save_best()  # it is written after the checkpoint, which may have been the last
+            # best.npz is written after the checkpoint, so the run may have been stopped in between: write it again.
+            self.save_best()
         elif self.epoch and not (self.folder / "best.npz").is_file():
-            raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or train anew")
-        # Lines of an epoch that did not reach its checkpoint are written again.
+            raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or start a new run")
+        # metrics.jsonl is written before the checkpoint: drop the line of an epoch that will be trained again.
         self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
         self.write_metrics()
-        for earlier, last in (("earlier_revisions", "git_revision"), ("earlier_machines", "machine")):
-            known = dict.fromkeys([*begun.get(earlier, []), begun.get(last)])
-            self.earlier[earlier] = [each for each in known if each != now[last]]
+        self.add_earlier(started_with)
         self.write_config()
+
+    def check_config(self, saved: checkpoint.Checkpoint) -> None:
+        """Check that a checkpoint has this run's configuration, apart from `epochs`, and not too many epochs.
+
+        Raises:
+            CheckpointError: it belongs to another configuration.
+            UsageError: it already has more epochs than the configuration asks for.
+        """
+        if saved.epoch > self.config.epochs:
+            raise UsageError(f"--epochs {self.config.epochs}: {self.folder} already has {saved.epoch} epochs")
+        for name, value in self.config.to_json().items():
+            if name != "epochs" and value != getattr(saved.config, name):
+                raise CheckpointError(
+                    f"{self.folder}/checkpoint.npz belongs to another configuration: "
+                    f"its {name} is {getattr(saved.config, name)!r}, not {value!r}"
+                )
+
+    def add_earlier(self, started_with: dict[str, Any]) -> None:
+        """Note the code revisions and machines, if other than the present ones, that trained this run before."""
+        now = provenance()
+        for earlier, last in (("earlier_revisions", "git_revision"), ("earlier_machines", "machine")):
+            known = dict.fromkeys([*started_with.get(earlier, []), started_with.get(last)])
+            self.earlier[earlier] = [each for each in known if each != now[last]]
 
     def write_config(self) -> None:
         """Write config.json."""
@@ -125,12 +139,12 @@ class Run:
         write_json(self.folder / "config.json", description | self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        """Versions, machine kind, git revision and data, and the revisions and machines that trained before."""
+        """Versions, machine, git revision and data of this run, and the revisions and machines that trained before."""
         return provenance() | {"data_sha256": self.data_sha256} | self.earlier
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights are in best.npz: the best by validation error, or the last if none is held out."""
+        """The epoch in best.npz: that of the lowest validation error, or without validation images the last."""
         return self.best["epoch"] if self.best else self.epoch
 
     def save(self) -> None:
@@ -143,17 +157,18 @@ class Run:
         write_atomically(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
     def fit(self) -> None:
-        """Train up to the last epoch, saving after each.
+        """Train to the last epoch; validate and save after each.
 
         Raises:
-            DivergenceError: something is no longer finite; the last finished epoch stays saved.
+            DivergenceError: a loss, a gradient or a parameter is no longer finite. The last finished epoch stays saved.
+            OutputError: a file cannot be written.
         """
         config, size = self.config, self.config.batch_size
         self.say("\n".join(heading(self.trainer, self.dataset)))
         if config.schedule != "constant" and config.epochs != config.decay_epochs:
             self.say(
-                f"note: the learning rate falls over {config.decay_epochs} epochs (--decay-epochs), "
-                f"and the run ends after {config.epochs} (--epochs)"
+                f"note: the learning rate decays over {config.decay_epochs} epochs (--decay-epochs), "
+                f"but the run ends after {config.epochs} (--epochs)"
             )
         steps = min(self.steps_per_epoch, self.limit_batches or self.steps_per_epoch)
         with tqdm(
@@ -162,7 +177,7 @@ class Run:
             unit=" images",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=True if self.quiet else None,  # None: off where stderr is not a terminal
+            disable=True if self.quiet else None,  # None: off if stderr is not a terminal
         ) as bar:
             while self.epoch < config.epochs:
                 self.fit_epoch(steps, bar)
@@ -180,7 +195,7 @@ class Run:
                 self.check_finite(epoch)
                 means = trainer.means()
                 bar.set_postfix_str(f"epoch {epoch}/{config.epochs}, training error {100 - 100 * means['reward']:.1f}%")
-        trained = time.perf_counter() - started
+        trained = time.perf_counter() - started  # without the validation, for images_per_second
         errors = None
         if len(self.validation):
             errors = evaluate(trainer.model, self.validation, VALIDATION_ROLLOUTS, self.limit_batches)
@@ -205,19 +220,19 @@ class Run:
         """Raise a DivergenceError if a loss, a gradient or a parameter is not finite."""
         if not self.trainer.finite():
             raise DivergenceError(
-                f"the training diverged in epoch {epoch} (a loss or gradient is NaN or infinite); "
-                f"{self.folder}/checkpoint.npz holds epoch {self.epoch}: try a smaller --lr or --clip"
+                f"the training diverged in epoch {epoch} (a loss or gradient is NaN or infinite): "
+                f"try a smaller --lr or --clip; {self.folder}/checkpoint.npz still holds epoch {self.epoch}"
             )
 
     def save_best(self) -> None:
-        """Write best.npz: as checkpoint.npz, without the optimizer."""
+        """Write best.npz, which is checkpoint.npz without the optimizer."""
         saved = self.trainer.checkpoint(self.epoch, self.best, self.seconds)
         checkpoint.save(self.folder / "best.npz", dataclasses.replace(saved, optimizer={}))
 
     def finish(self) -> None:
         """Evaluate the best epoch on the test split; write result.json and the pictures."""
-        from ramnp.pictures.curves import plot_curves  # matplotlib takes its time
-        from ramnp.pictures.glimpses import plot_images  # matplotlib takes its time
+        from ramnp.pictures.curves import plot_curves  # both here, because matplotlib is slow to import
+        from ramnp.pictures.glimpses import plot_images
 
         best = checkpoint.load(self.folder / "best.npz")
         best.restore(self.trainer.model)
@@ -242,11 +257,11 @@ class Run:
         kinds = ", ".join(f"{kind} {error:.2f} %" for kind, error in errors.items())
         partly = f" on {self.limit_batches} batches only" if self.limit_batches else ""
         self.say(f"test error of epoch {best.epoch}{partly}: {kinds}")
-        self.say(f"all of it is in {self.folder}; look at {picture}")
+        self.say(f"the results are in {self.folder}; look at {picture}")
 
 
 def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
-    """Lines on what is trained, on what, where."""
+    """The lines that describe a run: preset, backend, size of the model, data, parts of the model."""
     config, backend = trainer.config, trainer.backend
     height, width, channels = dataset.image_shape
     where = backend.name + (f", {trainer.workers} workers" if trainer.workers > 1 else "")
@@ -259,7 +274,7 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl file, up to the first line that is not one; none if there is no file."""
+    """The epochs in metrics.jsonl, up to the first damaged line; empty if there is no file."""
     lines: list[dict[str, Any]] = []
     if path.exists():
         for text in path.read_text(errors="replace").splitlines():
@@ -274,25 +289,25 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def new_folder(out: Path | None, config: Config) -> Path:
-    """The folder of a new run; without --out, one named after preset, seed and time, below runs/.
+    """The folder of a new run: `out`, or if None, a folder in runs/ named after preset, seed and time.
 
     Raises:
-        UsageError: it exists and is not empty.
+        UsageError: the folder exists and is not empty.
     """
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         name = config.preset + ("-changed" if changes(config) else "")
         out = Path("runs") / f"{name}-seed{config.seed}-{now}"
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not an empty folder: choose another --out, or go on with --resume {out}")
+        raise UsageError(f"{out} is not an empty folder: choose another --out, or resume that run with --resume {out}")
     return out
 
 
-def begun(folder: Path) -> tuple[Config, int | None]:
-    """The configuration of a run folder, and its limit of batches.
+def read_run_config(folder: Path) -> tuple[Config, int | None]:
+    """Read the configuration of a run folder, and its --limit-batches.
 
     Raises:
-        CheckpointError: its config.json is missing or damaged.
+        CheckpointError: config.json is missing or damaged.
     """
     try:
         described = read_json(folder / "config.json")

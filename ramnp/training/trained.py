@@ -1,4 +1,4 @@
-"""Trained networks: found by a path or a name, and loaded with their data."""
+"""Find a trained network by path or name, and load it with its data."""
 
 from pathlib import Path
 
@@ -11,14 +11,15 @@ from ramnp.pretrained import find_pretrained
 from ramnp.training import checkpoint
 from ramnp.training.checkpoint import Checkpoint
 
-TRAINED = "a run folder, a checkpoint (.npz), or the name of weights that come with the package"  # help on PATH
+# The help text of a command's PATH.
+TRAINED = "a run folder, a checkpoint (.npz), or the name of weights that come with the package, such as mnist-6"
 
 
 def find_weights(path: Path) -> Path:
-    """The file to evaluate: `path` itself, the best epoch of the run folder `path`, or shipped weights of that name.
+    """The checkpoint that `path` stands for: the file itself, the best epoch of a run folder, or shipped weights.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no such checkpoint.
     """
     if not path.exists():
         try:
@@ -34,11 +35,11 @@ def find_weights(path: Path) -> Path:
 
 
 def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, Classifier, Source]:
-    """What was saved in a run folder or file, the model, and the split of its data.
+    """Open a trained network: the checkpoint, the model, and a split of the data that it was trained on.
 
     Raises:
-        CheckpointError: it is missing or damaged.
-        DataError: its data are, or have no longer the image shape and the classes that it was trained on.
+        CheckpointError: the checkpoint is missing or damaged.
+        DataError: the data are missing or damaged, or no longer have the same image shape and number of classes.
         UsageError: the split is empty.
     """
     path = find_weights(path)
@@ -52,18 +53,18 @@ def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, 
         )
     source = dataset.source(split, backend, model.margin)
     if not len(source):
-        raise UsageError(f"this run held out no {split} images")
+        raise UsageError(f"there are no {split} images: this run did not hold any out")
     return saved, model, source
 
 
 def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:
-    """The trained model of a row of the tables, such as "cluttered60-8".
+    """Load a trained model that comes with the package, by the name of its row in the tables, such as "cluttered60-8".
 
     Args:
-        backend: where it is to live, or the name of that: "numpy", "cupy" or "auto".
+        backend: a backend, or its name: "numpy", "cupy" or "auto".
 
     Raises:
-        CheckpointError: there are no such weights; the message names those there are.
+        CheckpointError: there are no weights of that name; the message lists the names.
         BackendError: the backend cannot be used.
     """
     saved = checkpoint.load(find_pretrained(name))
