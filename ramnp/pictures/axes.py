@@ -1,4 +1,4 @@
-"""What pictures share: axes, one image on them, and the file."""
+"""Shared by all pictures: styles of axes, showing an image, and saving a figure."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,15 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ramnp.files import write_atomically
 
-STYLE = {"marker": "o", "markersize": 2.5}  # one epoch makes no line
+STYLE = {"marker": "o", "markersize": 2.5}  # markers, because a line through a single epoch would be invisible
 
 
 def scale_log(axes: Any) -> None:
-    """A logarithmic y axis of what is drawn so far, its values written out; the wider, the fewer labels a decade."""
-    if axes.dataLim.ymax <= 0:  # what is nowhere above 0, as no error at all, has no place on it
+    """Make the y axis logarithmic, with plain numbers as labels. Call it after plotting.
+
+    A wide range gets fewer labels per decade. If no value is above 0, the axis stays linear.
+    """
+    if axes.dataLim.ymax <= 0:
         return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -24,7 +27,7 @@ def scale_log(axes: Any) -> None:
 
 
 def count_along(axes: Any) -> None:
-    """An x axis of whole numbers, if it is of one alone."""
+    """Label the x axis with whole numbers only, even if there is just one."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
@@ -32,13 +35,13 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG.
 
     Raises:
-        OutputError: that failed.
+        OutputError: the file cannot be written.
     """
     write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
 
 
 def show(axes: Any, image: np.ndarray, top: float | None = None) -> None:
-    """One image, gray or colour, without ticks."""
+    """Show one image (H, W, C), gray or colour, without ticks; `top` is the value of white."""
     top = (255 if image.dtype == np.uint8 else 1.0) if top is None else top
     image = image[..., 0] if image.shape[-1] == 1 else image
     axes.imshow(image / top, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")

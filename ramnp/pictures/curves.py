@@ -9,7 +9,7 @@ from ramnp.pictures.axes import STYLE, count_along, save_figure, scale_log
 
 
 def plot_curves(epochs: list[dict[str, Any]], path: Path) -> None:
-    """Write the losses, the error and the gradient norms over the epochs of a run (`metrics.jsonl`)."""
+    """Plot the losses, the errors and the gradient norms over the epochs of a run (the lines of `metrics.jsonl`)."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     losses, errors, norms = figure.subplots(1, 3)
     x = [line["epoch"] for line in epochs]
