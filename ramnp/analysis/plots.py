@@ -1,4 +1,4 @@
-"""Pictures of an analysis: errors, spread of the paths, and where the glimpses look."""
+"""Plots of an analysis: errors, spread of the paths, and where the glimpses look."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,11 @@ from matplotlib.patches import Rectangle
 from ramnp.analysis.policy import CHOOSERS
 from ramnp.pictures.axes import STYLE, count_along, save_figure, scale_log
 
-LOOKS = {"policy": "tab:red", "another": "tab:purple", "random": "tab:gray", "centre": "tab:blue"}
+COLORS = {"policy": "tab:red", "another": "tab:purple", "random": "tab:gray", "centre": "tab:blue"}
 
 
 def plot_analysis(analysis: dict[str, Any], title: str, path: Path) -> None:
-    """Write a picture of what `analysis.analyse` found: errors, spread of the paths, and where the glimpses look."""
+    """Plot the results of `analyse`: errors, spread of the paths, and where the glimpses look."""
     steps = len(analysis["errors"]["policy"]["one"])
     maps = [part for part in ("looks", "digit") if part in analysis]
     figure = Figure(figsize=(14, 3.8 + 14 / max(steps, 6) * len(maps)), layout="constrained")
@@ -34,19 +34,19 @@ def plot_analysis(analysis: dict[str, Any], title: str, path: Path) -> None:
 
 
 def plot_errors_by_glimpse(axes: Any, errors: dict[str, dict[str, list[float]]]) -> None:
-    """Errors after 1..T glimpses, by who chooses the locations: averaged, and of one rollout, thin."""
+    """Plot the error after 1..T glimpses for each choice of locations; thin: one rollout, not averaged."""
     for chooser, kinds in errors.items():
         x = range(1, len(kinds["one"]) + 1)
-        axes.plot(x, kinds["averaged"], color=LOOKS[chooser], label=CHOOSERS[chooser], **STYLE)
-        axes.plot(x, kinds["one"], color=LOOKS[chooser], lw=0.7, ls="--")
-    axes.set(xlabel="glimpses", ylabel="error (%)", title="error, by who chooses the locations")
+        axes.plot(x, kinds["averaged"], color=COLORS[chooser], label=CHOOSERS[chooser], **STYLE)
+        axes.plot(x, kinds["one"], color=COLORS[chooser], lw=0.7, ls="--")
+    axes.set(xlabel="glimpses", ylabel="error (%)", title="error by choice of locations")
     scale_log(axes)
     axes.plot([], [], color="black", lw=0.7, ls="--", label="one rollout, not averaged")
     _finish_steps(axes, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def plot_spread(axes: Any, paths: dict[str, Any]) -> None:
-    """Standard deviations of the locations by glimpse, in pixels."""
+    """Plot the standard deviation of the locations by glimpse, in pixels."""
     for name, text, color in (
         ("between_images", "between images", "tab:red"),
         ("between_starts", "between starts", "tab:gray"),
@@ -59,27 +59,35 @@ def plot_spread(axes: Any, paths: dict[str, Any]) -> None:
 
 
 def plot_distance(axes: Any, digit: dict[str, Any]) -> None:
-    """The mean distance from glimpse to digit."""
+    """Plot the mean distance from glimpse to digit."""
     distance = digit["distance"]
-    axes.plot(range(1, len(distance["policy"]) + 1), distance["policy"], color=LOOKS["policy"], label="policy", **STYLE)
+    axes.plot(
+        range(1, len(distance["policy"]) + 1), distance["policy"], color=COLORS["policy"], label="policy", **STYLE
+    )
     for name in ("random", "centre"):
-        axes.axhline(distance[name], color=LOOKS[name], ls="--", label=f"place {CHOOSERS[name]}")
+        axes.axhline(distance[name], color=COLORS[name], ls="--", label=f"locations {CHOOSERS[name]}")
     axes.set(xlabel="glimpse", ylabel="pixels", title="distance to the digit's centre", ylim=(0, None))
     _finish_steps(axes)
 
 
 def plot_information(axes: Any, digit: dict[str, Any]) -> None:
-    """Mutual information between location and position of the digit."""
+    """Plot the mutual information between the location and the position of the digit."""
     for name, text in (("bits", "location and digit"), ("shuffled", "digits shuffled: bias")):
         bits = digit["information"][name]
-        color = LOOKS["policy" if name == "bits" else "random"]
+        color = COLORS["policy" if name == "bits" else "random"]
         axes.plot(range(1, len(bits) + 1), bits, color=color, label=text, **STYLE)
     axes.set(xlabel="glimpse", ylabel="bits", title="mutual information", ylim=(0, None))
     _finish_steps(axes)
 
 
 def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] | None = None) -> None:
-    """Where the glimpses of so many images look, a map each: on the image or, with the digit's `side`, around it."""
+    """Plot a map for each glimpse of where it looks in all images.
+
+    Args:
+        looks: {"extent", "counts"} of the histograms.
+        images: number of images; their glimpses outside the map are counted in its corner.
+        side: (width, height) of the digit, if the maps are relative to its centre; None if they are on the image.
+    """
     left, right, top, bottom = looks["extent"]
     maps = zip(figure.subplots(1, len(looks["counts"]), squeeze=False)[0], looks["counts"], strict=True)
     for t, (axes, counts) in enumerate(maps, 1):
@@ -98,12 +106,12 @@ def plot_maps(figure: Any, looks: dict[str, Any], images: int, side: list[int] |
             axes.add_patch(box)
     place = "relative to the digit's centre (dashed: its square)" if side else "on the image"
     figure.suptitle(
-        f"where the glimpses of all images look, in pixels, {place}; each map's colours its own", fontsize=10
+        f"where the glimpses of all images look, in pixels, {place}; each map has its own colour scale", fontsize=10
     )
 
 
 def _finish_steps(axes: Any, **legend: Any) -> None:
-    """Whole glimpses, a grid, a legend."""
+    """Label whole glimpses only; add a grid and a legend."""
     count_along(axes)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7, **legend)
