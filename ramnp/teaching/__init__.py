@@ -1,6 +1,7 @@
-"""What the notebooks in tutorials/ share: figures, and their readers' parts put to work in the model.
+"""Shared by the notebooks in tutorials/: figures, films, short trainings, and running the reader's own layers in ramnp.
 
-It is part of the package because a notebook also runs where no file lies beside it: hosted, or under an autograder.
+This is part of the package because a notebook may run without the files beside it: on a hosted service or under an
+autograder.
 """
 
 import os

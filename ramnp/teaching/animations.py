@@ -1,4 +1,4 @@
-"""Films of a network at work, which play in the notebook itself."""
+"""Films of a network at work, which play in a notebook."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,10 +19,10 @@ from ramnp.teaching.figures import BLUE, GREEN, INK, ORANGE
 
 
 def film(figure: Figure, draw: Callable[[int], None], frames: Sequence[int], seconds: float) -> HTML:
-    """A film that loops: `draw(number)` makes the figure show a frame, which stays for so many seconds.
+    """A looping film. `draw(number)` makes the figure show a frame; each frame stays for `seconds`.
 
-    The first frame is laid out, and the others not anew: that would take most of the time, and pictures would jump.
-    Closes the figure.
+    The layout of the first frame is kept for all: computing it for each would take most of the time, and the pictures
+    would jump. The figure is closed.
     """
     draw(frames[0])
     figure.draw_without_rendering()
@@ -42,24 +42,25 @@ def animate_glimpses(
     seconds: float = 1.0,
     locations: np.ndarray | None = None,
 ) -> HTML:
-    """A film of where a network looks: a frame a glimpse.
+    """A film of where a network looks: one frame per glimpse.
 
-    Each column is an image: the path so far, the finest patch of the present glimpse, and what the network would
-    answer if it had to stop here. What it has not looked at is dimmed. Locations are the policy's means.
+    Each column is an image. It shows the path so far, the finest patch of the current glimpse, and the answer that the
+    network would give if it stopped here. The parts of the image that it has not looked at are dimmed. Locations are
+    the means of the policy.
 
     Args:
-        images, labels: (n, H, W, C) and (n,), on the host; four to six look well.
-        names: of the classes. Default: digits.
-        seed: of the first locations.
-        seconds: that a frame stays.
-        locations: (T, n, 2) to look at, whatever the policy would choose.
+        images, labels: (n, H, W, C) and (n,), on the host; four to six images look best.
+        names: names of the classes; None for digits.
+        seed: seed of the first locations.
+        seconds: how long each frame stays.
+        locations: (T, n, 2) to look at instead of those that the policy would choose.
     """
     shown = Glimpses(model, images, labels, names, seed, locations)
     return film(shown.figure, shown.draw, range(model.config.glimpses), seconds)
 
 
 class Glimpses:
-    """The frames of `animate_glimpses`; `draw(t)` makes `figure` show glimpse t, counted from 0."""
+    """The frames of `animate_glimpses`: `draw(t)` makes `figure` show glimpse t, counted from 0."""
 
     figure: Figure
 
@@ -81,15 +82,21 @@ class Glimpses:
             rollout = look_along(model, canvas, model.backend.asarray(locations.astype(model.dtype)))
         host = model.backend.to_host
         self.locations, self.seen = host(rollout.locations), model.sensor.pixels(host(rollout.rho))
-        # The answer after each glimpse: the action network, which is trained on the last state alone, on every state.
+        # The answer after each glimpse: the action network applied to every state. Under the paper's rule it is trained
+        # on the last state only.
         self.p = np.stack([np.exp(host(log_softmax(model.action.forward(h)[0], model.xp))) for h in rollout.h])
-        self.crowded = sum(map(len, self.names)) > 25  # letters: then names stand upright
+        self.crowded = sum(map(len, self.names)) > 25  # more letters than fit side by side: turn the names upright
         bottom = 0.17 if self.crowded else 0.06
         self.figure, self.axes = plt.subplots(
-            3, len(images), figsize=(1.75 * len(images) + 0.4, 4.9), height_ratios=(3, 1.3, 1.5), squeeze=False,
-            layout="none", dpi=80,
+            3,
+            len(images),
+            figsize=(1.75 * len(images) + 0.4, 4.9),
+            height_ratios=(3, 1.3, 1.5),
+            squeeze=False,
+            layout="none",
+            dpi=80,
             gridspec_kw={"left": 0.06, "right": 0.99, "bottom": bottom, "top": 0.88, "hspace": 0.3},
-        )  # fmt: skip
+        )
 
     def draw(self, t: int) -> None:
         """Show glimpse t."""
@@ -102,7 +109,7 @@ class Glimpses:
         self.figure.suptitle(f"glimpse {t + 1} of {self.model.config.glimpses}", fontsize=11)
 
     def draw_path(self, axes: Axes, column: int, t: int) -> None:
-        """The image, dimmed where nobody has looked, and the path up to glimpse t."""
+        """The image, dimmed where no glimpse has looked yet, and the path up to glimpse t."""
         image = self.images[column] / (255 if self.images.dtype == np.uint8 else 1)
         height, width, _ = image.shape
         sides, seen = self.model.sensor.sides, np.full((height, width, 1), 0.35)
@@ -131,7 +138,7 @@ class Glimpses:
         frame(axes, "the sensor sees" if column == 0 else "")
 
     def draw_answer(self, axes: Axes, column: int, t: int) -> None:
-        """The probabilities of the classes after glimpse t, that of the label in green."""
+        """The probabilities of the classes after glimpse t; the label's is green."""
         label = self.labels[column]
         colors = [GREEN if number == label else BLUE for number in range(len(self.names))]
         axes.bar(range(len(self.names)), self.p[t, column], color=colors)
@@ -144,7 +151,7 @@ class Glimpses:
 
 
 def frame(axes: Axes, title: str) -> None:
-    """A picture has a title and a border, but no ticks."""
+    """Style axes as a picture: a title and a border, but no ticks."""
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.set_title(title, fontsize=9)

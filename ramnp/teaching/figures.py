@@ -1,7 +1,7 @@
-"""How the figures of the notebooks look, and the drawings that several of them use.
+"""The style of the notebooks' figures, and drawings that several notebooks use.
 
-Colours are those of Okabe & Ito (2008), which people with any colour vision can tell apart. All drawings return
-the figure, closed: a notebook shows it where it is the value of a cell's last line.
+The colours are those of Okabe & Ito (2008), which people with any colour vision can tell apart. All drawings return a
+closed figure; a notebook shows it when it is the value of a cell's last line.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
     "#F0E442",
 )
 INK, PAPER = "#222222", "#F2F2F2"
-FORWARD, BACKWARD = BLUE, RED  # in every drawing: what is computed, and what its gradient is
+FORWARD, BACKWARD = BLUE, RED  # in every drawing: values are blue, gradients red
 
 
 def use_style() -> None:
@@ -46,7 +46,7 @@ def use_style() -> None:
 
 
 def blank(width: float, height: float, figsize: tuple[float, float] | None = None) -> tuple[Figure, Axes]:
-    """Axes without frame or ticks, one unit as long one way as the other, to draw on."""
+    """An empty figure to draw on: no frame, no ticks, the same scale on both axes."""
     figure, axes = plt.subplots(figsize=figsize or (width, height))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     axes.axis("off")
@@ -55,11 +55,9 @@ def blank(width: float, height: float, figsize: tuple[float, float] | None = Non
 
 
 def node(axes: Axes, x: float, y: float, text: str, color: str = INK, size: float = 11) -> None:
-    """A named box centred at (x, y)."""
-    axes.text(
-        x, y, text, ha="center", va="center", fontsize=size, color=INK,
-        bbox={"boxstyle": "round,pad=0.4", "fc": PAPER, "ec": color, "lw": 1.4},
-    )  # fmt: skip
+    """Draw a named box centred at (x, y)."""
+    box = {"boxstyle": "round,pad=0.4", "fc": PAPER, "ec": color, "lw": 1.4}
+    axes.text(x, y, text, ha="center", va="center", fontsize=size, color=INK, bbox=box)
 
 
 def arrow(
@@ -70,27 +68,33 @@ def arrow(
     color: str = INK,
     above: bool = True,
 ) -> None:
-    """An arrow, and its text beside its middle: above it, or below."""
+    """Draw an arrow, with a text above or below its middle."""
     axes.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": color, "lw": 1.4})
     middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
     axes.annotate(
-        text, middle, xytext=(0, 3 if above else -3), textcoords="offset points",
-        ha="center", va="bottom" if above else "top", fontsize=10, color=color,
-    )  # fmt: skip
+        text,
+        middle,
+        xytext=(0, 3 if above else -3),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if above else "top",
+        fontsize=10,
+        color=color,
+    )
 
 
 def stop(axes: Axes, x: float, y: float, size: float = 0.12) -> None:
-    """Two strokes across an arrow at (x, y): no gradient goes through here."""
+    """Draw two strokes across an arrow at (x, y): no gradient passes here."""
     for shift in (-size / 3, size / 3):
         axes.plot([x + shift - size / 2, x + shift + size / 2], [y - size, y + size], color=INK, lw=2)
 
 
 def draw_chain(layers: Sequence[str], values: Sequence[str]) -> Figure:
-    """Layers in a row: values go forward along the top, gradients back along the bottom.
+    """Draw layers in a row: values go forward along the top, gradients back along the bottom.
 
     Args:
-        layers: their names.
-        values: between them, from the input to the loss: one more than layers.
+        layers: names of the layers.
+        values: names of the values between them, from the input to the loss; one more than layers.
     """
     step = 2.4
     width = step * (len(layers) + 1)
@@ -114,12 +118,12 @@ def draw_product(
     product: str,
     sizes: dict[str, float],
 ) -> Figure:
-    """A matrix product as rectangles to scale, so that shapes can be compared by eye; gradients, "$d...$", are red.
+    """Draw a matrix product as rectangles to scale, to compare shapes by eye. Gradients ("$d...$") are red.
 
     Args:
-        left, right: (name, rows, columns) of the two factors, as in ("$x^T$", "in", "rows").
-        product: name of what they make.
-        sizes: name of a size -> its length in the drawing.
+        left, right: (name, rows, columns) of the two factors, such as ("$x^T$", "in", "rows").
+        product: name of the product.
+        sizes: the length in the drawing of each named size.
     """
     shapes = [(product, left[1], right[2]), left, right]
     gap = 1.3

@@ -1,4 +1,4 @@
-"""Drawings of recurrent networks: unrolled in time, the way back through it, time as rows, and an LSTM's cell."""
+"""Drawings of recurrent networks: unrolled in time, the backward pass through time, time as rows, and the LSTM cell."""
 
 from IPython.display import HTML
 from matplotlib import colormaps
@@ -9,15 +9,15 @@ from matplotlib.patches import Circle, Rectangle
 from ramnp.teaching.animations import film
 from ramnp.teaching.figures import BACKWARD, BLUE, FORWARD, GREEN, INK, PAPER, arrow, blank, node, stop
 
-PALE = "#CCCCCC"  # of what is still to come
-STEP, TOP = 2.6, 4.1  # from one time step to the next; how high the loss is
-CAPTION = 0.8  # room above it
-H_Y, G_Y = 2.4, 0.7  # of the states, and of the inputs
-GAP = 0.4  # from the middle of a node to where arrows begin
+PALE = "#CCCCCC"  # colour of steps still to come
+STEP, TOP = 2.6, 4.1  # distance between time steps; height of the loss
+CAPTION = 0.8  # room for the caption above the loss
+H_Y, G_Y = 2.4, 0.7  # heights of the states and of the inputs
+GAP = 0.4  # from the middle of a node to the start of its arrows
 
 
 def draw_unrolled(steps: int = 4, backward: bool = False) -> Figure:
-    """A recurrent attention model unrolled in time, and, if `backward`, all gradients of it."""
+    """Draw a recurrent attention model unrolled in time; with `backward`, its gradients as well."""
     width, height = extent(steps)
     figure, axes = blank(width, height, (9.5, 9.5 * height / width))
     show_pass(axes, steps, steps, steps if backward else 0)
@@ -25,7 +25,7 @@ def draw_unrolled(steps: int = 4, backward: bool = False) -> Figure:
 
 
 def animate_unrolled(steps: int = 4, seconds: float = 1.5) -> HTML:
-    """A film of both passes: a frame for each step forward, then one for each step back, with its equations."""
+    """A film of both passes, with the equations: a frame for each step forward, then one for each step back."""
     width, height = extent(steps)
     height += CAPTION
     figure, axes = blank(width, height, (9.5, 9.5 * height / width))
@@ -42,7 +42,7 @@ def animate_unrolled(steps: int = 4, seconds: float = 1.5) -> HTML:
 
 
 def caption(frame: int, steps: int) -> tuple[str, str]:
-    """The equations of a frame of the film, and their colour."""
+    """The equations that belong to a frame of the film, and their colour."""
     if frame < steps:
         t = frame + 1
         return f"$z_{t} = h_{t - 1}\\,W_{{hh}} + g_{t}\\,W_{{gh}} + b,\\quad h_{t} = \\mathrm{{relu}}(z_{t})$", FORWARD
@@ -58,7 +58,7 @@ def extent(steps: int) -> tuple[float, float]:
 
 
 def show_pass(axes: Axes, steps: int, forward: int, backward: int) -> None:
-    """Draw the first `forward` steps as done, and the gradients of the last `backward` ones; the rest pale."""
+    """Draw `steps` time steps: the first `forward` in colour, the rest pale, and gradients of the last `backward`."""
     node(axes, 0.6, H_Y, "$h_0$")
     done = forward == steps
     axes.add_patch(
@@ -81,7 +81,7 @@ def show_pass(axes: Axes, steps: int, forward: int, backward: int) -> None:
 
 
 def show_location(axes: Axes, t: int, forward: int) -> None:
-    """The way from h_t by a sampled location to g_{t+1}, which no gradient takes back."""
+    """Draw the path from h_t through a sampled location to g_{t+1}, along which no gradient flows back."""
     x, y = STEP * t + 1.3, 1.25
     style = {"arrowstyle": "-|>", "lw": 1, "ls": "--", "color": INK if t < forward else PALE}
     for start, end in (
@@ -95,7 +95,7 @@ def show_location(axes: Axes, t: int, forward: int) -> None:
 
 
 def show_gradients(axes: Axes, t: int, steps: int, before: float) -> None:
-    """Red: what h_t receives from the loss, and what it hands to g_t and to h_{t-1}."""
+    """Draw, in red, the gradient that h_t receives from the loss and those that it passes on to g_t and h_{t-1}."""
     x = STEP * t
     arrow(axes, (x + 0.12, TOP - 0.27), (x + 0.12, H_Y + GAP), color=BACKWARD)
     axes.text(x + 0.2, 3.3, f"above$_{t}$", ha="left", va="center", fontsize=10, color=BACKWARD)
@@ -107,7 +107,7 @@ def show_gradients(axes: Axes, t: int, steps: int, before: float) -> None:
 
 
 def draw_time_as_rows(steps: int = 3) -> Figure:
-    """The sum over time of h_{t-1}^T dz_t: as so many products, and as one. Each time step has its colour."""
+    """Draw the sum over time of h_{t-1}^T dz_t, once as T products and once as one. Each time step has its colour."""
     rows, units, gap = 0.55, 1.1, 0.35
     colors = [colormaps["viridis"](0.25 + 0.6 * t / max(steps - 1, 1)) for t in range(steps)]
     pair = rows + 0.2 + units  # h^T beside dz
@@ -140,7 +140,7 @@ def draw_time_as_rows(steps: int = 3) -> Figure:
 
 
 def draw_lstm() -> Figure:
-    """One step of an LSTM: the cell runs along the top, and the gates multiply into it and out of it."""
+    """Draw one step of an LSTM: the cell runs along the top; gates multiply what goes into it and out of it."""
     figure, axes = blank(9.4, 3.4, (8.5, 3.1))
 
     def operation(x: float, y: float, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Training for a moment: seconds, to see that something learns."""
+"""Train for some seconds, to see that a network learns."""
 
 from itertools import chain, count
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from ramnp.training.optim import learning_rate
 from ramnp.training.trainer import Trainer
 
 
-class Moment(NamedTuple):
-    """What came of a short training.
+class ShortTraining(NamedTuple):
+    """The result of a short training.
 
     Attributes:
-        model: the model.
-        steps: (n,) the step at which each of the following means over the last few steps was taken.
-        losses: name of a term -> (n,).
+        model: the trained model.
+        steps: (n,) steps at which the figures below were taken; each is a mean over the `every` steps before.
+        losses: (n,) for each term of the loss, by name.
         error: (n,) training error in percent.
     """
 
@@ -29,11 +29,13 @@ class Moment(NamedTuple):
     error: np.ndarray
 
 
-def train_briefly(config: Config, dataset: DataSet, steps: int, backend: Backend = NUMPY, every: int = 10) -> Moment:
-    """Train a new model for so many steps, the first that `python -m ramnp.train` takes with this configuration.
+def train_briefly(
+    config: Config, dataset: DataSet, steps: int, backend: Backend = NUMPY, every: int = 10
+) -> ShortTraining:
+    """Train a new model for `steps` steps, the first ones of `python -m ramnp.train` with this configuration.
 
     Raises:
-        UsageError: there is no batch of images.
+        UsageError: the training images do not fill one batch.
     """
     trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
     source = dataset.source("train", backend, trainer.model.margin)
@@ -44,7 +46,7 @@ def train_briefly(config: Config, dataset: DataSet, steps: int, backend: Backend
         if (step + 1) % every == 0:
             means.append(trainer.means())
             trainer.reset()
-    return Moment(
+    return ShortTraining(
         model=trainer.model,
         steps=every * np.arange(1, len(means) + 1),
         losses={term: np.array([each["loss"][term] for each in means]) for term in trainer.model.terms},

@@ -1,4 +1,4 @@
-"""A reader's own layers at work in the model."""
+"""Run the reader's own functions and layers inside ramnp's model."""
 
 import inspect
 import sys
@@ -9,17 +9,19 @@ from unittest.mock import patch
 
 import numpy as np
 
-# Arguments that save time or name a backend. A reader's function may do without.
+# Arguments that save time or name a backend. A reader's function may leave them out.
 CONVENIENCES = ("out", "xp", "input_gradient")
+# Packages in which nothing is replaced.
+APART = ("ramnp.gradcheck", "ramnp.teaching")
 
 
 @contextmanager
 def using(*mine: Any) -> Iterator[None]:
-    """Within it, ramnp computes with these functions and classes in place of its own of the same names.
+    """A context in which ramnp computes with these functions and classes instead of its own of the same names.
 
-    A function takes the place of ramnp's wherever that is called. Of a class, its methods do, in place of ramnp's own
-    or inherited ones, so that subclasses have them, too; the arrays (`self.W`, `self.dW`) are ramnp's. Both may lack
-    the arguments `out`, `xp` and `input_gradient`. Worker processes do not see it: train with `workers=1`, the default
+    A function replaces ramnp's wherever that is called. The methods of a class replace those of ramnp's class, for its
+    subclasses too; the arrays (`self.W`, `self.dW`) stay ramnp's. Functions and methods may leave out the arguments
+    `out`, `xp` and `input_gradient`. Worker processes do not see the replacements: train with `workers=1`, the default
     of `Config`.
 
     Raises:
@@ -33,30 +35,28 @@ def using(*mine: Any) -> Iterator[None]:
 
 
 def replacements(mine: Any) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
-    """What is to be replaced by a function or class of the reader's: owner, name, new value."""
+    """What to replace by the reader's function or class: (owner, name, new value) for each place in ramnp."""
     name = mine.__name__
-    modules = [
-        module for key, module in sys.modules.items()
-        if key.startswith("ramnp.") and not key.startswith(("ramnp.gradcheck", "ramnp.teaching"))
-    ]  # fmt: skip
+    modules = [module for key, module in sys.modules.items() if key.startswith("ramnp.") and not key.startswith(APART)]
+    # The original is the object of this name in the module that defines it.
     original = next(
         (vars(m)[name] for m in modules if getattr(vars(m).get(name), "__module__", "") == m.__name__), None
     )
     if original is None:
-        raise NameError(f"ramnp has no {name} that yours could stand in for")
+        raise NameError(f"ramnp has no {name} that yours could replace; check the spelling")
     if inspect.isclass(mine):
         for method, function in vars(mine).items():
             if inspect.isfunction(function) and hasattr(original, method) and not method.startswith("__"):
-                yield original, method, adapted(function, getattr(original, method))
+                yield original, method, adapt(function, getattr(original, method))
         return
-    value = adapted(mine, original)
-    for module in modules:
+    value = adapt(mine, original)
+    for module in modules:  # every module that has imported it
         if vars(module).get(name) is original:
             yield module, name, value
 
 
-def adapted(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is called like `original` and calls `mine`."""
+def adapt(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with the signature of `original` that calls `mine`."""
     signature, accepted = inspect.signature(original), inspect.signature(mine).parameters
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -64,24 +64,24 @@ def adapted(mine: Callable[..., Any], original: Callable[..., Any]) -> Callable[
         extras = {name: given.pop(name) for name in CONVENIENCES if name in given}
         result = mine(*given.values(), **{name: value for name, value in extras.items() if name in accepted})
         out = extras.get("out")
-        return result if out is None or "out" in accepted else delivered(result, out)
+        return result if out is None or "out" in accepted else write_out(result, out)
 
     return call
 
 
-def delivered(result: Any, out: Any) -> Any:
-    """A result, written into `out`, where ramnp looks for it.
+def write_out(result: Any, out: Any) -> Any:
+    """Write a result into `out`, where ramnp expects it; return it as ramnp's function would.
 
-    That is room for y; or, as a tuple, for the buffers that end a cache, of which y is the last
-    (docs/architecture.md, protocol 1). Room for anything else is scratch of ramnp's own, and stays as it is.
+    `out` is an array for y, or a tuple of the buffers that end the cache, the last of which is y
+    (docs/architecture.md, protocol 1). An `out` of another shape is scratch memory of ramnp and stays as it is.
     """
     y, *rest = result if isinstance(result, tuple) else (result,)
     if isinstance(out, tuple):
         if not rest:
             return result
         *between, _ = rest[0][-len(out) :]
-        for room, value in zip(out, (*between, y), strict=True):
-            room[...] = value
+        for buffer, value in zip(out, (*between, y), strict=True):
+            buffer[...] = value
         return (out[-1], *rest)
     if np.shape(y) != np.shape(out):
         return result
