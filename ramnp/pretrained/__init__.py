@@ -1,8 +1,8 @@
-"""Trained weights that come with the package, one file a row of the tables, with a card beside it that says what it is.
+"""Trained weights that come with the package: a file for each of several rows of the tables, and a card to describe it.
 
-They are checkpoints in float16, which halves them, where that moves no figure by more than 0.05 points, and are
-computed with in the model's own type. `python -m ramnp.evaluate` takes their names, and the files as any checkpoint;
-`python -m ramnp.reproduce --ship` makes them.
+The files are checkpoints. They are rounded to float16, half the size, if that moves no figure by more than 0.05
+points; the model converts them to its own type. `python -m ramnp.evaluate` accepts their names, or the files like any
+checkpoint. `python -m ramnp.reproduce --ship ROW` makes them.
 """
 
 from pathlib import Path
@@ -13,17 +13,17 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def pretrained_names() -> list[str]:
-    """The rows whose weights are here."""
+    """The names of the rows that have weights here."""
     return sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 
 def find_pretrained(name: str) -> Path:
-    """The file of the weights of a row.
+    """The path of the weights of a row.
 
     Raises:
-        CheckpointError: there is none; the message names those there are.
+        CheckpointError: there are none; the message lists the names.
     """
     if name not in pretrained_names():
         known = ", ".join(pretrained_names()) or "none yet"
-        raise CheckpointError(f"there are no trained weights {name!r}; there are: {known}")
+        raise CheckpointError(f"there are no trained weights {name!r}; the package has: {known}")
     return FOLDER / f"{name}.npz"

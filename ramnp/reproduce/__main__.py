@@ -1,24 +1,24 @@
-"""`python -m ramnp.reproduce [ROW ...]`: train the rows of the published tables, and report what they come to.
+"""`python -m ramnp.reproduce [ROW ...]`: train the rows of the published tables, and report their errors.
 
-A row is a preset (`python -m ramnp.train --list-presets`); without ROW, all of them in the order of the tables. Each is
-trained exactly as the preset says, in the run folder runs/reproduce/ROW-seedS, and evaluated on the test split. What
-the tables need is written to results/ROW-seedS.json, see results.py.
+A row is a preset (see `python -m ramnp.train --list-presets`). Without ROW, the command trains all of them in the order
+of the tables. Each is trained exactly as its preset says, in the run folder runs/reproduce/ROW-seedS, and evaluated on
+the test split. The figures for the tables go to results/ROW-seedS.json.
 
-After Ctrl-C or a crash the same command goes on: finished results are skipped, and unfinished run folders taken up
-after their last finished epoch, to the same bits as without the interruption. If only the file in results/ is deleted,
-the run is evaluated again, not trained again. A folder or file made with another configuration than the preset now has
-is never mixed with it: the command says what differs, and leaves it alone.
+After Ctrl-C or a crash, run the same command again. It skips finished results and resumes unfinished runs after their
+last finished epoch, with the same bits as without the interruption. If you delete only the file in results/, the run is
+evaluated again, not trained again. If a folder or file does not match the preset as it is now, the command says what
+differs and leaves it alone.
 
-Exit codes: those of `ramnp.train`. Where a row fails the others are still trained, unless a file cannot be written, and
-the code is that of the last failure; a figure that misses its floor is said, and is no failure.
+Exit codes: those of `ramnp.train`. If a row fails, the others are still trained, unless a file could not be written;
+the code is that of the last failure. A figure that misses its floor is reported, but is not a failure.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from ramnp.backend import get_backend
-from ramnp.cli import INTERRUPTED, Parser, count, run
+from ramnp.backend import Backend, get_backend
+from ramnp.cli import BACKEND_HELP, BACKENDS, INTERRUPTED, Parser, count, description, run
 from ramnp.errors import OutputError, RamnpError, UsageError
 from ramnp.presets import ROWS
 from ramnp.reproduce.results import result_path
@@ -29,49 +29,81 @@ REPORT = Path("docs/results.md")
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds in "0,1,2"."""
-    seeds = [int(part) for part in text.split(",")]
+    """Parse seeds such as "0,1,2"; repeated ones count once."""
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
     if min(seeds) < 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be integers of at least 0, separated by commas, got {text!r}")
     return list(dict.fromkeys(seeds))
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="python -m ramnp.reproduce", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.reproduce", description=description(__doc__))
     parser.add_argument("rows", nargs="*", metavar="ROW", help="presets (all, in the order of the tables)")
-    parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="S,...", help="every row with each (0)")
-    parser.add_argument("--resume", action="store_true", help="only go on with what was begun; start no new run")
     parser.add_argument(
-        "--list", action="store_true", help="print the rows, what they are to reach, and how far they are"
+        "--seeds", type=parse_seeds, default=[0], metavar="S,...", help="train each row with each of these seeds (0)"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume started runs only; start no new ones")
+    parser.add_argument("--list", action="store_true", help="print the rows, their targets and their results so far")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    parser.add_argument(
+        "--workers", type=count, metavar="N", help="processes that share each batch on the CPU (the cores, up to 4)"
     )
     parser.add_argument(
-        "--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto: a GPU if it works)"
+        "--report",
+        type=Path,
+        nargs="?",
+        const=REPORT,
+        metavar="FILE.md",
+        help=f"write the tables and plots of all results; train nothing ({REPORT})",
     )
     parser.add_argument(
-        "--workers", type=count, metavar="N", help="processes that share each batch (the cores, up to 4)"
+        "--ship", metavar="ROW", help="put the weights of a finished run, and a card, into the package; one seed"
     )
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="the folder of the results (results)")
     parser.add_argument(
-        "--report", type=Path, nargs="?", const=REPORT, metavar="FILE.md",
-        help=f"write the tables and plots of all results; trains nothing ({REPORT})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--ship", metavar="ROW", help="put the weights of a finished run into the package, with a card; one seed"
+        "--limit-batches", type=count, metavar="N", help="a trial on N batches per epoch, which is not a result"
     )
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="where results go (results)")
-    parser.add_argument("--limit-batches", type=count, metavar="N", help="only a try, on N batches an epoch: no result")
     return parser
 
 
 def chosen_rows(arguments: argparse.Namespace) -> list[str]:
-    """The rows to go through.
+    """The rows to train: those given, or all.
 
     Raises:
-        UsageError: there is no such row.
+        UsageError: a row is unknown.
     """
     for name in arguments.rows:
         if name not in ROWS:
-            raise UsageError(f"there is no row {name!r}: `python -m ramnp.reproduce --list` prints them")
+            raise UsageError(f"unknown row {name!r}: `python -m ramnp.reproduce --list` lists them")
     return list(dict.fromkeys(arguments.rows)) or list(ROWS)
+
+
+def report(results: Path, path: Path) -> None:
+    """Write the report, and print the paths of its files.
+
+    Raises:
+        UsageError: `path` does not end in .md.
+    """
+    if path.suffix != ".md":
+        raise UsageError(f"--report {path}: the report is Markdown; choose a name that ends in .md")
+    from ramnp.reproduce.tables import write_report  # here, because matplotlib is slow to import
+
+    print("\n".join(map(str, write_report(results, path))))
+
+
+def ship_row(name: str, seeds: list[int], out: Path, backend: Backend) -> None:
+    """Put the weights of a row into the package, and print the paths of the files.
+
+    Raises:
+        UsageError: the row is unknown, or there is more than one seed.
+    """
+    if name not in ROWS or len(seeds) > 1:
+        raise UsageError(f"--ship {name}: give one row (see --list), and at most one seed")
+    (seed,) = seeds
+    print("\n".join(map(str, ship(name, result_path(out, name, seed), run_folder(name, seed), backend))))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,21 +113,13 @@ def main(argv: list[str] | None = None) -> int:
         print(listing(out, arguments.seeds))
         return 0
     if arguments.report:
-        if arguments.report.suffix != ".md":
-            raise UsageError(f"--report {arguments.report}: the report is Markdown, and its name is to end in .md")
-        from ramnp.reproduce.tables import write_report  # matplotlib takes its time
-
-        print("\n".join(map(str, write_report(out, arguments.report))))
+        report(out, arguments.report)
         return 0
     backend, code = get_backend(arguments.backend), 0
     if arguments.ship:
-        if arguments.ship not in ROWS or len(arguments.seeds) > 1:
-            raise UsageError(f"--ship {arguments.ship}: takes one row of --list and one of --seeds")
-        (seed,) = arguments.seeds
-        files = ship(arguments.ship, result_path(out, arguments.ship, seed), run_folder(arguments.ship, seed), backend)
-        print("\n".join(map(str, files)))
+        ship_row(arguments.ship, arguments.seeds, out, backend)
         return 0
-    # Seed by seed, so that every row has one figure before any has three.
+    # Seed by seed, so that every row has one figure before any row has three.
     for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
         if arguments.resume and not (run_folder(name, seed) / "checkpoint.npz").exists():
             continue
@@ -103,18 +127,18 @@ def main(argv: list[str] | None = None) -> int:
             reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches)
         except KeyboardInterrupt:
             print(
-                f"\nstopped in {name}, seed {seed}; finished epochs are saved, the same command goes on",
+                f"\nstopped in {name}, seed {seed}; finished epochs are saved: run the same command again to resume",
                 file=sys.stderr,
             )
             return INTERRUPTED
         except OutputError:
             raise
-        except RamnpError as error:  # the other rows can still be done
+        except RamnpError as error:  # the other rows can still be trained
             print(f"error: {name}, seed {seed}: {error}", file=sys.stderr)
             code = error.exit_code
     return code
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)  # in a log file, too, the lines are there when they are said
+    sys.stdout.reconfigure(line_buffering=True)  # so that each line is at once in a log file
     run(main)

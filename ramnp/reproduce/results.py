@@ -1,16 +1,16 @@
-"""Result files: `results/<row>-seed<S>.json`, one for each finished run of a preset, and what they come to.
+"""Result files, `results/<row>-seed<S>.json`: one per finished run of a preset. Read, check, write and judge them.
 
-A file has a field a line: those of the run's `result.json` (`run.py`), and
+A file has one field per line: those of the run's `result.json` (see `ramnp/training/run.py`), and
 
-| field            | content                                                                             |
-|------------------|-------------------------------------------------------------------------------------|
-| config           | the resolved configuration                                                          |
-| training_images  | images seen in training, repeats counted                                            |
-| device           | the GPU, or null                                                                    |
-| data             | every file of the task, and what its checksum says                                  |
-| history          | every epoch's validation errors and training error, in percent                      |
-| redrawn          | test errors on other drawings of composed test images, a list; null or missing: none |
-| analysis         | what the policy does, see analysis.py; null of a network that sees the whole image  |
+| field            | content                                                                              |
+|------------------|--------------------------------------------------------------------------------------|
+| config           | the complete configuration                                                           |
+| training_images  | number of images seen in training, counting repeats                                  |
+| device           | the GPU, or null                                                                     |
+| data             | each data file, and whether its checksum is the published one, in words              |
+| history          | validation errors and training error of each epoch, in percent                       |
+| redrawn          | list of test errors on other compositions of generated images; null or missing: none |
+| analysis         | what the policy does (`ramnp/analysis/policy.py`); null for networks without one     |
 """
 
 import json
@@ -25,70 +25,85 @@ from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.files import read_json, write_atomically
 from ramnp.presets import PRESETS, ROWS, Row, number
 
-MADE_ANYWHERE = ("seed", "workers")  # fields in which runs of the same preset may differ
-NEEDED = (
-    *("preset", "seed", "parameters", "seconds", "epochs", "evaluated_epoch", "validation_error", "test_error"),
-    *("limit_batches", "backend", "machine", "git_revision"),
-    *("config", "training_images", "device", "data", "history", "analysis"),
+MAY_DIFFER = ("seed", "workers")  # fields in which runs of the same preset may differ
+REQUIRED = (  # fields of a result file
+    "preset",
+    "seed",
+    "parameters",
+    "seconds",
+    "epochs",
+    "evaluated_epoch",
+    "validation_error",
+    "test_error",
+    "limit_batches",
+    "backend",
+    "machine",
+    "git_revision",
+    "config",
+    "training_images",
+    "device",
+    "data",
+    "history",
+    "analysis",
 )
-Results = dict[str, list[dict[str, Any]]]  # those of each row, by seed
-FIGURES = ("deterministic", "stochastic", "averaged")  # of a test error
+Results = dict[str, list[dict[str, Any]]]  # the results of each row, sorted by seed
+FIGURES = ("deterministic", "stochastic", "averaged")  # the three figures of a test error
 
 
-def over_drawings(drawings: list[dict[str, float]], figure: str) -> str:
-    """A figure over other drawings of the test images: mean (smallest to largest)."""
-    errors = [drawing[figure] for drawing in drawings]
+def summarize_redrawn(redrawn: list[dict[str, float]], figure: str) -> str:
+    """A figure over several compositions of the test images: mean (smallest to largest)."""
+    errors = [each[figure] for each in redrawn]
     return f"{number(mean(errors))} ({number(min(errors))} to {number(max(errors))})"
 
 
 def result_path(folder: Path, name: str, seed: int) -> Path:
-    """The result file of a row and a seed."""
+    """The path of the result file of a row and a seed."""
     return folder / f"{name}-seed{seed}.json"
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
-    """Write a result, a field a line.
+    """Write a result file, one field per line.
 
     Raises:
-        OutputError: that failed.
+        OutputError: the file cannot be written.
     """
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in result.items())
     write_atomically(path, lambda file: file.write(f"{{\n{lines}\n}}\n".encode()))
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """The content of a result file.
+    """Read and check a result file.
 
     Raises:
-        CheckpointError: it is damaged, or no result.
+        CheckpointError: the file is damaged, or does not hold a result.
     """
     try:
         result = read_json(path)
     except UsageError as error:
-        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or move it away") from error
-    lacks = what_lacks(result)
-    if lacks:
+        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or move it aside") from error
+    defect = find_defect(result)
+    if defect:
         raise CheckpointError(
-            f"{path} is no result of this version ({lacks}): restore it, or move it away and run again"
+            f"{path} does not hold a result of this version ({defect}): restore it, or move it aside and run again"
         )
     return result
 
 
-def what_lacks(result: dict[str, Any]) -> str | None:
-    """What keeps the content of a file from being a result, in a few words; None where nothing does."""
-    missing = [name for name in NEEDED if name not in result]
+def find_defect(result: dict[str, Any]) -> str | None:
+    """Why the content of a file is not a valid result, in a few words; None if it is valid."""
+    missing = [name for name in REQUIRED if name not in result]
     if missing:
         return f"it lacks {missing[0]}"
     if not isinstance(result["preset"], str):
-        return "its preset is no name"
+        return "its preset is not a name"
     errors = result["test_error"]
     if not isinstance(errors, dict) or not all(isinstance(errors.get(figure), int | float) for figure in FIGURES):
-        return "its test_error is not three figures"
+        return "its test_error does not have the three figures"
     return None
 
 
 def differences(values: dict[str, Any], name: str) -> list[str]:
-    """What the configuration `values` has that the preset `name` now has not, apart from seed and workers."""
+    """How the configuration `values` differs from the preset `name`, apart from seed and workers; one line each."""
     if name not in PRESETS:
         return ["there is no such row"]
     try:
@@ -96,66 +111,69 @@ def differences(values: dict[str, Any], name: str) -> list[str]:
     except (UsageError, TypeError) as error:
         return [first_line(error)]
     return [
-        f"its {field} is {theirs[field]!r}, in the preset {value!r}"
+        f"its {field} is {theirs[field]!r}, but {value!r} in the preset"
         for field, value in PRESETS[name].to_json().items()
-        if field not in MADE_ANYWHERE and theirs[field] != value
+        if field not in MAY_DIFFER and theirs[field] != value
     ]
 
 
 def check_same(
     place: Path, values: dict[str, Any], name: str, seed: int, limits: tuple[int | None, int | None]
 ) -> None:
-    """Check that a run, or its result, is one of the preset as it now is, with this seed.
+    """Check that a run, or its result, has this seed and the configuration that the preset has now.
 
     Args:
         place: the file or folder, for the message.
         values: its configuration.
-        limits: its --limit-batches, and the one wanted.
+        name, seed: the preset and the seed it should have.
+        limits: its --limit-batches, and the one it should have.
 
     Raises:
-        CheckpointError: it is another one; the message says in what, and what to do.
+        CheckpointError: it differs; the message says how, and what to do.
     """
     differing = differences(values, name)
     if not differing and values.get("seed") != seed:
-        differing.append(f"its seed is {values.get('seed')}, wanted is {seed}")
+        differing.append(f"its seed is {values.get('seed')}, not {seed}")
     if limits[0] != limits[1]:
-        differing.append(f"its --limit-batches is {limits[0]}, wanted is {limits[1]}")
+        differing.append(f"its --limit-batches is {limits[0]}, not {limits[1]}")
     if differing:
-        raise CheckpointError(f"{place} does not go with {name}: {'; '.join(differing)}: move it away to train anew")
+        raise CheckpointError(
+            f"{place} does not match preset {name} ({'; '.join(differing)}): move it aside to train again"
+        )
 
 
 def unpublished(checks: dict[str, str]) -> list[str]:
-    """Those of a result's files of the task that are not known to be the published ones, and what is known of them."""
+    """The data files of a result that are not known to be the published ones, each with the outcome of its check."""
     return [f"`{name}`: {check}" for name, check in checks.items() if "as published" not in check]
 
 
 def describe_data(checks: dict[str, str]) -> str:
-    """Whether a result's files of the task are the published ones, in a sentence."""
+    """One sentence on whether the data files of a result are the published ones."""
     others = unpublished(checks)
     if not others:
-        return "The data files are as published."
-    return f"Not all data files are known to be the published ones: {'; '.join(others)}."
+        return "The data files are the published ones."
+    return f"Some data files are not known to be the published ones. Their check says: {'; '.join(others)}."
 
 
 def revisions(result: dict[str, Any]) -> list[str]:
-    """The revisions of the code that trained a run, in their order; the last one evaluated it."""
+    """The code revisions that trained a run, in order; the last one also evaluated it."""
     return [each or "unknown" for each in (*result.get("earlier_revisions", ()), result["git_revision"])]
 
 
 def machines(result: dict[str, Any]) -> list[str]:
-    """The machines that trained a run, in their order; the last one evaluated it."""
+    """The machines that trained a run, in order; the last one also evaluated it."""
     return [each or "unknown" for each in (*result.get("earlier_machines", ()), result["machine"])]
 
 
 class Verdict(NamedTuple):
-    """Whether the averaged figure reaches the floor and the goal of its row; None where the row has none."""
+    """Whether the averaged figure meets the floor and the goal of its row; None if the row has none."""
 
     floor: bool | None
     goal: bool | None
 
 
 def judge(row: Row, error: float) -> Verdict:
-    """The verdict on an averaged test error in percent. A control's floor is to lie in its range."""
+    """Judge an averaged test error in percent. A control meets its "floor" if it lies in its range."""
     if row.control:
         low, high = row.control
         return Verdict(low <= error <= high, None)
@@ -166,22 +184,23 @@ def judge(row: Row, error: float) -> Verdict:
 
 
 def describe_verdict(row: Row, error: float) -> str:
-    """The same in plain words."""
+    """The verdict on an averaged test error in words: the end of a sentence that starts with the error."""
     verdict = judge(row, error)
     if row.control:
         low, high = row.control
         where = "within" if verdict.floor else "OUTSIDE"
-        return f"{where} the range of this control, {number(low)} to {number(high)} %"
+        return f"is {where} the range for this control, {number(low)} to {number(high)} %"
     if verdict.floor is None:
-        return "has neither floor nor goal to reach"
+        return "has no target"
     if not verdict.floor:
         return f"MISSES its floor of {number(row.floor)} %"
-    goal = "reaches its goal, below" if verdict.goal else "reaches its floor, but not its goal, below"
-    return f"{goal} {number(row.goal)} %"
+    if not verdict.goal:
+        return f"meets its floor of {number(row.floor)} %, but misses its goal of less than {number(row.goal)} %"
+    return f"meets its goal of less than {number(row.goal)} %"
 
 
 def read_results(folder: Path) -> tuple[Results, list[str]]:
-    """The results of every row that has some, and a line on each file that does not count.
+    """Read all result files of a folder: the results by row, and a line on each file that does not count.
 
     Raises:
         CheckpointError: a file is damaged.
@@ -193,14 +212,14 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
         name = result["preset"]
         try:
             if path != result_path(folder, name, result["seed"]):
-                raise CheckpointError(f"{path} holds {name}, seed {result['seed']}: its name is another")
+                raise CheckpointError(f"{path} holds {name}, seed {result['seed']}: rename it to match")
             check_same(path, result["config"], name, result["seed"], (result["limit_batches"], None))
         except CheckpointError as error:
             left_out.append(str(error))
             continue
         counted.setdefault(name, []).append(result)
-    for of_row in counted.values():
-        of_row.sort(key=lambda result: result["seed"])
+    for results in counted.values():
+        results.sort(key=lambda result: result["seed"])
     return counted, left_out
 
 
@@ -210,15 +229,15 @@ def tasks() -> list[tuple[str, list[str]]]:
 
 
 def learned(names: Iterable[str]) -> list[str]:
-    """The rows among `names` with a floor to reach: recurrent attention with a learned policy, of growing T."""
+    """The rows among `names` that have a floor: recurrent attention with a learned policy, in order of growing T."""
     return [name for name in names if ROWS[name].floor is not None]
 
 
 def most_glimpses() -> list[str]:
-    """Of every task with such rows the one with the most glimpses."""
+    """For each task with `learned` rows, the one with the most glimpses."""
     return [learned(names)[-1] for _, names in tasks() if learned(names)]
 
 
-def middle(results: list[dict[str, Any]], figure: str) -> float:
-    """The median of a figure over seeds; half of an even number's two is no longer a decimal, hence rounded."""
+def median_over_seeds(results: list[dict[str, Any]], figure: str) -> float:
+    """The median of a figure over seeds; rounded, because the mean of two figures may have a binary rounding error."""
     return round(median(result["test_error"][figure] for result in results), 6)

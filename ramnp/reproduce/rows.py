@@ -1,4 +1,4 @@
-"""The rows of the published tables: each trained, resumed, evaluated and listed."""
+"""Train, resume, evaluate and list the rows of the published tables."""
 
 import dataclasses
 from pathlib import Path
@@ -16,25 +16,32 @@ from ramnp.network.model import RecurrentAttentionModel
 from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
 from ramnp.reproduce.results import check_same, describe_verdict, read_result, result_path, write_result
 from ramnp.training.measure import evaluate_redrawn
-from ramnp.training.run import Run, begun
+from ramnp.training.run import Run, read_run_config
 from ramnp.training.workers import default_workers
 
 RUNS = Path("runs/reproduce")
 RESULTS = Path("results")
-DRAWINGS = 5  # of generated test images, beside the one that floors and goals are for
+DRAWINGS = 5  # further compositions of generated test images, besides the one that floors and goals are set for
 
 
 def run_folder(name: str, seed: int) -> Path:
-    """Where a row is trained."""
+    """The run folder of a row and a seed."""
     return RUNS / f"{name}-seed{seed}"
 
 
 def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | None, limit: int | None) -> None:
-    """Train and evaluate one row with one seed, or go on with it, unless its result is there.
+    """Train and evaluate one row with one seed, and print its figure. A run is resumed; a finished result is kept.
+
+    Args:
+        name, seed: the row and the seed.
+        backend: where to train.
+        out: the folder of the result files.
+        workers: number of workers; None for the default, or for that of the run to resume.
+        limit: number of batches per epoch, to try it out; None for all.
 
     Raises:
-        CheckpointError: a result or a run folder is damaged, or of another configuration.
-        UsageError: a run folder was begun with another number of workers.
+        CheckpointError: a result or a run folder is damaged, or belongs to another configuration.
+        UsageError: the run was started with another number of workers.
         DataError, DivergenceError, OutputError: as in training.
     """
     path, folder = result_path(out, name, seed), run_folder(name, seed)
@@ -46,19 +53,25 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
         result = train(name, seed, backend, folder, workers, limit)
         write_result(path, result)
     error = result["test_error"]["averaged"]
-    said = describe_verdict(ROWS[name], error) if limit is None else f"a try on {limit} batches an epoch, no result"
-    when = ", made before" if finished else ""
-    print(f"{name}, seed {seed}: averaged test error {number(error)} %: {said} ({path}{when})")
+    if limit is None:
+        verdict = describe_verdict(ROWS[name], error)
+    else:
+        verdict = f"does not count: a trial on {limit} batches per epoch"
+    when = ", finished before" if finished else ""
+    print(f"{name}, seed {seed}: averaged test error {number(error)} % {verdict} ({path}{when})")
 
 
 def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None) -> dict:
-    """Train one row in its run folder, from where it stands, and return its result."""
+    """Train one row in its run folder, resuming it if it was started, and return its result."""
     config = dataclasses.replace(PRESETS[name], seed=seed)
-    earlier = begun_with(folder, name, seed, limit)
+    earlier = resumable_config(folder, name, seed, limit)
     if earlier is None:
         config = dataclasses.replace(config, workers=workers or default_workers(config))
     elif workers not in (None, earlier.workers):
-        raise UsageError(f"--workers {workers}: {folder} was begun with {earlier.workers}, which it keeps")
+        raise UsageError(
+            f"--workers {workers}: {folder} was started with {earlier.workers} and keeps that number; "
+            "leave --workers out to resume"
+        )
     else:
         config = earlier
     training = Run(config, data.load(config), backend, folder, limit)
@@ -67,36 +80,39 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
         training.start()
     else:
         training.resume()
-        if len(training.metrics) != training.epoch:  # the result is to hold the errors of every epoch
+        if len(training.metrics) != training.epoch:  # the result needs the errors of every epoch
             raise CheckpointError(
-                f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} away to train anew"
+                f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} aside to train again"
             )
-        print(f"{name}, seed {seed}: going on in {folder}, which holds epoch {training.epoch} of {config.epochs}")
+        print(f"{name}, seed {seed}: resuming {folder} after epoch {training.epoch} of {config.epochs}")
     with limit_threads(training.trainer.threads):
         training.fit()
         training.finish()
         return collect(training)
 
 
-def begun_with(folder: Path, name: str, seed: int, limit: int | None) -> Config | None:
-    """The configuration of a run folder that can be gone on with; None where there is nothing to go on with.
+def resumable_config(folder: Path, name: str, seed: int, limit: int | None) -> Config | None:
+    """The configuration of a run folder that can be resumed; None if there is no started run in it.
 
     Raises:
-        CheckpointError: it is damaged, or of another configuration than the preset's, or another seed.
+        CheckpointError: the folder is damaged, or has another configuration than the preset, or another seed.
     """
-    if not (folder / "checkpoint.npz").exists():  # not even started: the checkpoint is the last that `start` writes
+    if not (folder / "checkpoint.npz").exists():  # `Run.start` writes the checkpoint last
         return None
-    config, begun_limit = begun(folder)
-    check_same(folder, config.to_json(), name, seed, (begun_limit, limit))
+    config, saved_limit = read_run_config(folder)
+    check_same(folder, config.to_json(), name, seed, (saved_limit, limit))
     return config
 
 
 def collect(training: Run) -> dict[str, Any]:
-    """The result of a finished run, whose model now has the weights of the best epoch."""
+    """Measure what the tables need of a finished run, and return its result.
+
+    `Run.finish` has put the weights of the best epoch into the model.
+    """
     config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
     limit = training.limit_batches
     steps = min(training.steps_per_epoch, limit or training.steps_per_epoch)
-    training.say("asking further what it does on the test images")
+    training.say("analysing the policy, and evaluating on further compositions of generated test images")
     composed, recurrent = isinstance(training.test, GeneratedSource), isinstance(model, RecurrentAttentionModel)
     return read_json(training.folder / "result.json") | {
         "config": config.to_json(),
@@ -117,7 +133,7 @@ def collect(training: Run) -> dict[str, Any]:
 
 
 def listing(out: Path, seeds: list[int]) -> str:
-    """A line a row: what is published, what it is to reach, and how far it is."""
+    """A table of all rows: published figures, targets, and the state of each seed."""
     lines = [("row", "glimpses", "sensor", "paper a / b", "TF", "best", "floor", "goal", "averaged error by seed")]
     for name, row in ROWS.items():
         floor = "{:g} to {:g}".format(*row.control) if row.control else number(row.floor)
@@ -126,18 +142,19 @@ def listing(out: Path, seeds: list[int]) -> str:
         figures = (paper, number(row.tensorflow), number(row.best), floor, number(row.goal))
         lines.append((name, *glimpses_and_sensor(PRESETS[name]), *figures, states))
     return (
-        columns(lines) + "\n\ntest errors in %; a row is done at its floor or below, and the goal is to come below it"
+        columns(lines) + "\n\ntest errors in %; a row is reproduced if its averaged error is at or below the floor;\n"
+        "its goal is met if it is below the goal"
     )
 
 
 def state(name: str, seed: int, out: Path) -> str:
-    """How far a row is, in a few words."""
+    """The averaged error of a row and a seed, or why there is none yet, in a few words."""
     path, folder = result_path(out, name, seed), run_folder(name, seed)
     try:
         if path.exists():
             result = read_result(path)
             check_same(path, result["config"], name, seed, (result["limit_batches"], None))
             return number(result["test_error"]["averaged"])
-        return "unfinished" if begun_with(folder, name, seed, None) else "open"
+        return "unfinished" if resumable_config(folder, name, seed, None) else "open"
     except CheckpointError:
-        return "of another configuration, or damaged"
+        return "does not match the preset, or is damaged"

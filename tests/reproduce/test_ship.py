@@ -65,9 +65,9 @@ def test_they_are_loaded_by_name_into_the_models_own_type(shipped, backend):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(shipped):
-    with pytest.raises(CheckpointError, match="'mnist-3'; there are: mnist-2"):
+    with pytest.raises(CheckpointError, match="'mnist-3'; the package has: mnist-2"):
         ramnp.load_pretrained("mnist-3")
-    with pytest.raises(CheckpointError, match="there are: mnist-2"):
+    with pytest.raises(CheckpointError, match="the package has: mnist-2"):
         ramnp.load_pretrained("../mnist-2")
 
 
@@ -84,7 +84,7 @@ def test_evaluate_takes_the_file_and_its_figures_are_those_of_the_card(shipped, 
     card = (folder / "mnist-2.md").read_text()
     ours = " | ".join(f"{error:.2f}" for error in errors.values())
     trained = " | ".join(f"{error:.2f}" for error in json.loads(result.read_text())["test_error"].values())
-    assert f"| float16, as here | {ours} |" in card
+    assert f"| float16, as shipped | {ours} |" in card
     assert f"| float32, as trained | {trained} |" in card
 
 
@@ -105,7 +105,7 @@ def test_the_card_says_what_made_it_and_of_what(shipped):
     assert "python -m ramnp.reproduce mnist-2 --seeds 0 --workers 1\n" in card
     assert 'ramnp.load_pretrained("mnist-2")' in card
     assert f"{made['parameters']:,} parameters" in card
-    assert f"epoch {made['evaluated_epoch']} of 2, the best by validation error" in card
+    assert f"Epoch {made['evaluated_epoch']} of 2, the best by validation error" in card
     assert made["git_revision"] in card
     assert json.loads(card.split("```json")[1].split("```")[0]) == made["config"]
 
@@ -114,12 +114,12 @@ def test_the_card_says_how_far_figures_hold(shipped):
     result, _, folder = shipped
     card = (folder / "mnist-2.md").read_text()
     errors = json.loads(result.read_text())["test_error"]
-    assert "drawings" not in card  # digits as they are
-    assert ", on data that are not known to be the published ones." in card  # files made for the test
+    assert "compositions" not in card  # digits as they are
+    assert " (on data that are not known to be the published ones)." in card  # files made for the test
     assert f"{(errors['averaged'] * (100 - errors['averaged']) / 4) ** 0.5:.2f}.\n" in card
     drawings = [dict.fromkeys(errors, error) for error in (1.0, 1.5, 2.3)]
     said = shipping.describe_redrawn({"redrawn": drawings, "config": {"dtype": "float32"}})
-    assert "On 3 other drawings of the test images, in float32, mean (smallest to largest):" in said
+    assert "On 3 other compositions of the test images, in float32, the errors are (mean, smallest to largest):" in said
     assert "averaged 1.60 (1.00 to 2.30)." in said
 
 
@@ -168,7 +168,7 @@ def test_weights_that_rounding_harms_stay_as_they_are(finished, monkeypatch):
     for name, value in whole.items():
         assert saved[name].dtype == np.float32
         np.testing.assert_array_equal(saved[name], value)
-    assert "| float32, as here |" in card.read_text()
+    assert "| float32, as shipped |" in card.read_text()
     assert "rounded" not in card.read_text()
 
 
@@ -176,7 +176,7 @@ def test_weights_of_another_epoch_than_the_results_are_refused(finished):
     result, run, folder = finished
     values = json.loads(result.read_text())
     result.write_text(json.dumps(values | {"evaluated_epoch": values["evaluated_epoch"] + 1}))
-    with pytest.raises(CheckpointError, match="not what"):
+    with pytest.raises(CheckpointError, match="was not measured on"):
         ship("mnist-2", result, run, NUMPY, folder)
     result.write_text(json.dumps(values | {"config": values["config"] | {"seed": 5}}))
     with pytest.raises(CheckpointError, match="its seed is 5"):
@@ -230,7 +230,7 @@ def test_a_card_says_what_its_result_says(name):
     result = read_result(result_path(RESULTS, name, saved.config.seed))
     text = (pretrained.FOLDER / f"{name}.md").read_text()
     precision = str(saved.parameters["action.W"].dtype)
-    (line,) = (line for line in text.splitlines() if line.startswith(f"| {precision}, as here"))
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {precision}, as shipped"))
     rounded = dict(zip(FIGURES, map(float, line.split("|")[2:5]), strict=True))
     assert text == shipping.card(result, saved, precision, rounded, images=10_000)
     assert all(abs(rounded[figure] - result["test_error"][figure]) <= shipping.TOLERANCE + 1e-9 for figure in FIGURES)
