@@ -166,18 +166,18 @@ def test_from_json_rejects_a_bad_value():
 
 
 def test_flags_that_do_nothing_are_named():
-    assert idle(Config(), ["size", "units", "lr"]) == ["--size does nothing with --dataset mnist"]
+    assert idle(Config(), ["size", "units", "lr"]) == ["--size has no effect with --dataset mnist"]
     assert idle(Config(dataset="cluttered-mnist"), ["size", "pieces", "alphabets"]) == [
-        "--alphabets does nothing with --dataset cluttered-mnist"
+        "--alphabets has no effect with --dataset cluttered-mnist"
     ]
     assert len(idle(Config(model="fc"), ["patch", "fc_units", "core"])) == 2
-    assert idle(Config(policy="random"), ["std"]) == ["--std does nothing with --policy random"]
+    assert idle(Config(policy="random"), ["std"]) == ["--std has no effect with --policy random"]
     assert idle(Config(policy="random", reward="gain"), ["discount", "early_weight"]) == [
-        "--discount does nothing with --policy random"
+        "--discount has no effect with --policy random"
     ]
     assert idle(Config(model="cnn"), ["std", "discount"]) == [
-        f"--{name} does nothing with --model cnn" for name in ("std", "discount")
+        f"--{name} has no effect with --model cnn" for name in ("std", "discount")
     ]
     assert idle(Config(policy="centre", schedule="constant"), ["rollouts", "decay_epochs"]) == [
-        "--rollouts does nothing with --policy centre", "--decay-epochs does nothing with --schedule constant"
+        "--rollouts has no effect with --policy centre", "--decay-epochs has no effect with --schedule constant"
     ]  # fmt: skip

@@ -651,9 +651,9 @@ def test_resume_from_the_checkpoint_of_another_configuration_ends_with_3(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"side": 24}, "(16, 16, 1) of 3 classes, and these are (24, 24, 1) of 3"),
-        ({"image": 59}, "was begun on other images or labels"),
-        ({"label": 0}, "was begun on other images or labels"),
+        ({"side": 24}, "(16, 16, 1) in 3 classes, and these have (24, 24, 1) in 3"),
+        ({"image": 59}, "was started with different data"),
+        ({"label": 0}, "was started with different data"),
     ],
     ids=["shape", "images", "labels"],
 )
@@ -814,7 +814,7 @@ def test_a_file_the_system_refuses_to_write_ends_with_4(tmp_path):
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
-    assert_fails(process, 4, tmp_path / "run" / "checkpoint.npz", "make room")
+    assert_fails(process, 4, tmp_path / "run" / "checkpoint.npz", "free some space")
     assert os.listdir(tmp_path / "run") == ["config.json"]
 
 
@@ -969,7 +969,7 @@ def test_evaluate_on_drawings_of_the_test_images(command, trained, tmp_path, mon
     errors = [evaluate.evaluate(model, source.redrawn(number), rollouts=3) for number in range(3)]
     assert [told["error"], *told["redrawn"]] == errors
     text = command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3)[1]
-    assert f"drawn anew, 2: deterministic {errors[2]['deterministic']:.2f} %" in text
+    assert f"redrawn, 2: deterministic {errors[2]['deterministic']:.2f} %" in text
     error = errors[0]["averaged"]
     assert f"{error:6.2f} % error, standard error {(error * (100 - error) / len(source)) ** 0.5:.2f}" in text
 
@@ -981,7 +981,7 @@ def composed(config, scene):
 
 def test_images_that_are_not_composed_cannot_be_drawn_anew(command, run_folder, monkeypatch):
     monkeypatch.setattr(evaluate, "evaluate", None)  # said before hours of evaluation, not after
-    assert_fails(command(evaluate.main, run_folder, "--redrawn", 2), 2, "drawn anew")
+    assert_fails(command(evaluate.main, run_folder, "--redrawn", 2), 2, "generated images")
 
 
 def test_evaluate_agrees_with_the_result_of_the_run(command, run_folder):

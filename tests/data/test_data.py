@@ -96,7 +96,7 @@ def test_idx_rejects_what_does_not_fit_and_names_the_file(content):
 @pytest.mark.parametrize("shape", [(2**32 - 1, 2**32 - 1, 1), (2**31, 2**31, 4), (2**32 - 1,) * 3])
 def test_idx_rejects_lengths_whose_product_overflows(shape):
     # 2^31 * 2^31 * 4 is 2^64, which is 0 in 64 bits and so would fit no content at all.
-    with pytest.raises(DataError, match="announces"):
+    with pytest.raises(DataError, match="claims shape"):
         parse_idx(idx_header(*shape), 3, "x")
 
 

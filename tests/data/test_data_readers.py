@@ -136,7 +136,7 @@ def test_a_bomb_that_claims_to_be_small_is_not_unpacked(tmp_path):
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_without_a_bound_is_refused(tmp_path, compression):
     path = write_zip(tmp_path / "a.zip", {"x": b"abc"}, compression)
-    with files.open_zip(path, 10) as archive, pytest.raises(DataError, match="stored and deflated"):
+    with files.open_zip(path, 10) as archive, pytest.raises(DataError, match="stored or deflated"):
         files.read_member(archive, "x", 1000)
 
 
@@ -229,7 +229,7 @@ def link(kind):
 
 
 TEST_BATCH = f"{cifar10.FOLDER}/test_batch.bin"
-NOT_A_FILE = "is not a file of 9,219 bytes"
+NOT_A_FILE = "must be one file of 9,219 bytes"
 BAD_ARCHIVES = {
     "symlink": ({TEST_BATCH: link(tarfile.SYMTYPE)}, NOT_A_FILE),
     "hard link": ({TEST_BATCH: link(tarfile.LNKTYPE)}, NOT_A_FILE),
@@ -238,7 +238,7 @@ BAD_ARCHIVES = {
     "record missing": ({TEST_BATCH: cifar_records(0, 2).tobytes()}, NOT_A_FILE),
     "record too many": ({TEST_BATCH: cifar_records(0, 4).tobytes()}, NOT_A_FILE),
     "byte missing": ({TEST_BATCH: cifar_records().tobytes()[:-1]}, NOT_A_FILE),
-    "label 10": ({TEST_BATCH: b"\n" + cifar_records().tobytes()[1:]}, "labels go up to 10"),
+    "label 10": ({TEST_BATCH: b"\n" + cifar_records().tobytes()[1:]}, "it has the label 10"),
     "a file twice": ({f"./{TEST_BATCH}": cifar_records().tobytes()}, NOT_A_FILE),
     "bomb": ({"bomb": bytes(32 << 20)}, "more data"),
     "many members": ({str(number): b"" for number in range(200)}, "more than 100 members"),
@@ -360,14 +360,14 @@ def test_kinds_of_pixels(mode, channels):
 
 
 def test_sixteen_bits_are_refused():
-    with pytest.raises(DataError, match=r"a\.png has pixels of kind I;16"):
+    with pytest.raises(DataError, match=r"a\.png has pixels of the unsupported mode I;16"):
         images.read_image(png(np.zeros((5, 5), np.uint16)), "a.png")
 
 
 @pytest.mark.parametrize(("width", "height"), [(4097, 4097), (4097, 1), (2, 30_000), (30_000, 30_000)])
 def test_an_image_bomb_is_not_decoded(monkeypatch, width, height):
     monkeypatch.setattr(Image.Image, "convert", lambda *args: pytest.fail("decoded"))
-    with pytest.raises(DataError, match=r"a\.png (is \d+x\d+ pixels; at most 4096|.*decompression bomb)"):
+    with pytest.raises(DataError, match=r"a\.png (is \d+x\d+ pixels; a side may have at most 4096|.*decompression bomb)"):
         images.read_image(png_that_claims(width, height), "a.png")
 
 
@@ -421,7 +421,7 @@ def test_alphabets_are_chosen_by_name(omniglot_folder):
     write_zip(omniglot_folder / "images_background.zip", omniglot_members(("A", "B", "C"), 2))
     dataset = load(DataConfig(dataset="omniglot", alphabets="C, A"))
     assert dataset.class_names == ("A/character01", "A/character02", "C/character01", "C/character02")
-    with pytest.raises(UsageError, match="there is no D in these archives: A, B, C"):
+    with pytest.raises(UsageError, match="unknown alphabet D; choose from A, B, C"):
         load(DataConfig(dataset="omniglot", alphabets="A,D"))
 
 
@@ -630,7 +630,7 @@ def test_an_npy_file_of_arbitrary_bytes_is_an_array_or_refused(content):
 def test_your_own_images_need_a_path(tmp_path, kind):
     with pytest.raises(UsageError, match=f"{kind} needs --data-path"):
         load(DataConfig(dataset=kind))
-    with pytest.raises(DataError, match="there is nothing"):
+    with pytest.raises(DataError, match="does not exist"):
         load(DataConfig(dataset=kind, data_path=str(tmp_path / "none")))
 
 
@@ -740,5 +740,5 @@ def test_images_of_other_than_one_or_three_channels_are_refused(tmp_path, channe
 def test_a_member_that_is_nothing_but_zeros_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "x.npz"
     np.savez_compressed(path, images=np.zeros((4, 3000, 3000), np.uint8), labels=np.array([0, 1, 0, 1]))
-    with pytest.raises(DataError, match="are no images"):
+    with pytest.raises(DataError, match="too few to be real data"):
         arrays.read_arrays(path)

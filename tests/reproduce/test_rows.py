@@ -271,11 +271,11 @@ def test_bad_arguments_are_said_in_a_line(command, tmp_path, arguments):
 @pytest.mark.parametrize(
     ("name", "error", "verdict", "said"),
     [
-        ("mnist-6", 0.54, (True, True), "reaches its goal"),
-        ("mnist-6", 0.55, (True, False), "not its goal"),  # the goal is to come below it
-        ("mnist-6", 0.90, (True, False), "reaches its floor"),
+        ("mnist-6", 0.54, (True, True), "meets its goal"),
+        ("mnist-6", 0.55, (True, False), "misses its goal"),  # the goal is to come below it
+        ("mnist-6", 0.90, (True, False), "meets its floor"),
         ("mnist-6", 0.91, (False, False), "MISSES its floor of 0.90 %"),
-        ("mnist-6-lstm", 99.0, (None, None), "neither"),
+        ("mnist-6-lstm", 99.0, (None, None), "has no target"),
         ("cluttered60-8-random", 10.0, (True, None), "within"),
         ("cluttered60-8-random", 9.9, (False, None), "OUTSIDE"),
         ("cluttered60-8-random", 20.1, (False, None), "OUTSIDE"),

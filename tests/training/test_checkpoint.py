@@ -278,7 +278,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, 
 
     before = path.read_bytes()
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OutputError, match=r"some\.npz: No space left"):
+    with pytest.raises(OutputError, match=r"some\.npz \(No space left"):
         checkpoint.save(path, example(epoch=8))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
