@@ -36,7 +36,8 @@ class Parser(argparse.ArgumentParser):
 
 def description(docstring: str | None) -> str:
     """The help text of a command: its module's docstring without the "`python -m ramnp.NAME`: " at the start."""
-    return (docstring or "").partition("`: ")[2]
+    text = (docstring or "").partition("`: ")[2]
+    return text[:1].upper() + text[1:]
 
 
 def count(text: str) -> int:

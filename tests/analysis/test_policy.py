@@ -244,7 +244,7 @@ def command(capsys, monkeypatch, tmp_path):
 def test_the_command_prints_it_for_people_and_draws_it(command, model, tmp_path):
     code, out, err = command(model, "--plot", str(tmp_path / "new" / "picture.png"))
     assert (code, err) == (0, "")
-    for words in ("of another image, averaged", "between images, each start alone, x", "digit's centre", "shuffled"):
+    for words in ("of another image, averaged", "between images, mean over starts, x", "digit's centre", "shuffled"):
         assert words in out
     assert (tmp_path / "new" / "picture.png").read_bytes().startswith(b"\x89PNG")
 

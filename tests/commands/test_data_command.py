@@ -179,7 +179,9 @@ def test_verify_says_that_extracted_files_have_no_checksum(command, root, monkey
     assert f"{root / 'cifar10' / cifar10.FOLDER}: complete, " in out
 
 
-@pytest.mark.parametrize(("labels", "said"), [((3, 8, 8), "in the published order"), ((3, 8, 1), "not the published files")])
+@pytest.mark.parametrize(
+    ("labels", "said"), [((3, 8, 8), "in the published order"), ((3, 8, 1), "not the published files")]
+)
 def test_verify_tells_extracted_images_in_another_order(command, root, monkeypatch, labels, said):
     monkeypatch.setattr(cifar10, "RECORDS", 3)
     monkeypatch.setattr(cifar10, "FIRST", cifar10.FIRST[:3])

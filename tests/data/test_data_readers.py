@@ -367,7 +367,9 @@ def test_sixteen_bits_are_refused():
 @pytest.mark.parametrize(("width", "height"), [(4097, 4097), (4097, 1), (2, 30_000), (30_000, 30_000)])
 def test_an_image_bomb_is_not_decoded(monkeypatch, width, height):
     monkeypatch.setattr(Image.Image, "convert", lambda *args: pytest.fail("decoded"))
-    with pytest.raises(DataError, match=r"a\.png (is \d+x\d+ pixels; a side may have at most 4096|.*decompression bomb)"):
+    with pytest.raises(
+        DataError, match=r"a\.png (is \d+x\d+ pixels; a side may have at most 4096|.*decompression bomb)"
+    ):
         images.read_image(png_that_claims(width, height), "a.png")
 
 

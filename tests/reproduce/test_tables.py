@@ -99,7 +99,14 @@ def test_a_row_stands_beside_what_is_published(report, write):
         "TF": "0.67", "best": "0.67", "floor": "0.90", "goal": "< 0.55", "deterministic": "0.64",
         "stochastic": "0.74", "averaged": "0.54", "reached": "floor met, goal met, deterministic below paper A",
     }  # fmt: skip
-    for part in ("123,456", "7,654,321", "1.50 h", "2 cores, numpy, workers: 1", "0123456789 ", "are the published ones"):
+    for part in (
+        "123,456",
+        "7,654,321",
+        "1.50 h",
+        "2 cores, numpy, workers: 1",
+        "0123456789 ",
+        "are the published ones",
+    ):
         assert part in text
     assert "**1 of 16 floors and 1 of 15 goals are met.**\nMissed: none.\n" in text
     assert "lower error than the paper (version A) in 1 of the 1 rows that both have.\n" in text
