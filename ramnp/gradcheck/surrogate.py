@@ -68,7 +68,7 @@ def surrogate_loss(
     baseline = model.baseline.forward(flatten_time(frozen.decisions))[0].reshape(rollout.baseline.shape)
     early = model.answers(rollout.h[:-1]) if rule.gain else None
     return float(
-        answer_loss(rollout.log_p, frozen.labels, rule, model.xp, early)
+        answer_loss(rollout.log_p, frozen.labels, rule, early, model.xp)
         + rule.policy_weight * policy_loss(frozen.advantage, log_pi)
         + baseline_loss(baseline, frozen.reward)
     )

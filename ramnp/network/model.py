@@ -288,7 +288,7 @@ class RecurrentAttentionModel(Classifier):
         """L, and its gradients with respect to what the heads and the policy put out."""
         early = self.answers(rollout.h[:-1]) if rule.gain else None
         return hybrid_loss(
-            rollout.log_p, self.tile(labels, rollout), rollout.decisions, self.policy, rule, self.xp, early
+            rollout.log_p, self.tile(labels, rollout), rollout.decisions, self.policy, rule, early, self.xp
         )
 
     def backward_heads(self, loss: HybridLoss, rollout: Rollout, dh: Array) -> None:

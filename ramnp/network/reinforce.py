@@ -125,7 +125,7 @@ def gain_returns(early: Array, log_p: Array, labels: Array, sampled: int, discou
     return returns
 
 
-def answer_loss(log_p: Array, labels: Array, rule: LearningRule, xp: Any = np, early: Array | None = None) -> Array:
+def answer_loss(log_p: Array, labels: Array, rule: LearningRule, early: Array | None = None, xp: Any = np) -> Array:
     """The cross-entropy of the last answer (R, A) and, if gains are rewarded, of the early ones (T - 1, R, A). 0-d."""
     loss = cross_entropy(log_p, labels, xp)
     if rule.gain:
@@ -160,8 +160,8 @@ def hybrid_loss(
     decisions: Decisions,
     policy: GaussianPolicy,
     rule: LearningRule,
-    xp: Any = np,
     early: Array | None = None,
+    xp: Any = np,
 ) -> HybridLoss:
     """L, and its gradients where it touches the network.
 
@@ -181,7 +181,7 @@ def hybrid_loss(
     dlog_pi = rule.policy_weight * policy_loss_backward(advantage)
     return HybridLoss(
         terms={
-            "action": answer_loss(log_p, labels, rule, xp, early),
+            "action": answer_loss(log_p, labels, rule, early, xp),
             "policy": rule.policy_weight * policy_loss(advantage, log_pi),
             "baseline": baseline_loss(baseline, reward),
         },

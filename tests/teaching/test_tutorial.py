@@ -1,7 +1,10 @@
 """What the notebooks share: a reader's parts at work in the model, short trainings, films and drawings."""
 
+import inspect
 import itertools
+import pkgutil
 import re
+from importlib import import_module
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,7 +21,7 @@ from ramnp.teaching import figures
 from ramnp.teaching.animations import Glimpses, animate_glimpses, film
 from ramnp.teaching.recurrence import animate_unrolled, caption, draw_lstm, draw_time_as_rows, draw_unrolled
 from ramnp.teaching.training import train_briefly
-from ramnp.teaching.using import using
+from ramnp.teaching.using import CONVENIENCES, using
 
 CONFIG = Config(batch_size=8, glimpses=3, units=16, what_units=8, where_units=8, glimpse_units=16, policy_hidden=8)
 
@@ -117,6 +120,27 @@ def test_a_reader_s_sensor_does_the_work(dataset):
         rollout = model.forward(model.canvas(dataset.train.images), model.draw(np.random.default_rng(0), 24))
     np.testing.assert_array_equal(rollout.rho[..., 0], 1)
     np.testing.assert_array_equal(rollout.rho[..., 1:], 0)
+
+
+def functions_of(module):
+    """The functions and methods that a module defines, but for what Python calls: (name, function)."""
+    for name, value in vars(module).items():
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        for each, function in vars(value).items() if inspect.isclass(value) else [(name, value)]:
+            if inspect.isfunction(function) and not each.startswith("__"):
+                yield f"{module.__name__}.{name}.{each}", function
+
+
+def test_what_a_reader_may_leave_out_comes_last():
+    """Arguments after it would move into its place."""
+    modules = [import_module(each.name) for each in pkgutil.iter_modules(ramnp.network.__path__, "ramnp.network.")]
+    functions = [pair for module in modules for pair in functions_of(module)]
+    assert len(functions) > 100
+    for name, function in functions:
+        arguments = list(inspect.signature(function).parameters)
+        left_out = [argument in CONVENIENCES for argument in arguments]
+        assert left_out == sorted(left_out), f"{name}: {arguments}"
 
 
 def test_a_wrong_part_shows(dataset):

@@ -28,6 +28,7 @@ import ramnp
 from ramnp import data
 from ramnp.backend import NUMPY, get_backend, limit_threads
 from ramnp.config import Config
+from ramnp.data.batch import Batch
 from ramnp.gradcheck import check_answer, check_output, require
 from ramnp.teaching import SHORT, figures
 from ramnp.teaching.training import train_briefly
@@ -59,7 +60,7 @@ def make_step(config, backend=NUMPY):
     rng = np.random.default_rng(0)
 
     def step():
-        trainer.step(canvas, labels, trainer.model.draw(rng, config.batch_size), 1e-5)
+        trainer.step(Batch(canvas, labels, trainer.model.draw(rng, config.batch_size)), 1e-5)
 
     def wait():
         backend.to_host(trainer.totals)  # a number that depends on all that came before

@@ -64,7 +64,7 @@ class MistakenModel(RecurrentAttentionModel):
         tiled = self.tile(labels, rollout)
         weight = 1.0 if mistake == "weight ignored" else rule.policy_weight
         rule = LearningRule(routing, weight)
-        loss = hybrid_loss(rollout.log_p, tiled, rollout.decisions, self.policy, rule, self.xp)
+        loss = hybrid_loss(rollout.log_p, tiled, rollout.decisions, self.policy, rule, xp=self.xp)
         rows, decisions = len(tiled), flatten_time(rollout.h[:-1])
         if mistake == "wrong decisions":
             decisions = flatten_time(rollout.h[1:])
