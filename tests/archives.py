@@ -1,17 +1,22 @@
-"""Small files in the formats of the data sets, and damaged ones."""
+"""Small files in the formats of the data sets, and damaged ones; and how readers are to take them."""
 
 import io
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from ramnp.data import cifar10, omniglot
+from ramnp.errors import DataError
 
 CIFAR_FILES = (*cifar10.TRAIN, cifar10.TEST)
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -69,6 +74,13 @@ def npy(array):
     return file.getvalue()
 
 
+def write_npz(path, **members):
+    """An .npz file of arrays, or of bytes to be taken as they are."""
+    return write_zip(
+        path, {f"{name}.npy": value if isinstance(value, bytes) else npy(value) for name, value in members.items()}
+    )
+
+
 def npy_that_claims(header, content=b""):
     """An .npy file with any header."""
     header = header.encode("latin1") + b"\n"
@@ -81,6 +93,39 @@ def damaged(content, kept, position, flip):
     if content:
         content[position % len(content)] ^= flip
     return bytes(content)
+
+
+fuzz = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+damage = st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 255))
+
+
+@contextmanager
+def little_memory(limit=8 << 20):
+    """Whatever a file holds, reading it takes no more memory than such a file can need."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
+
+
+def survives(read, path):
+    """`read` takes the file, or raises a DataError of one line that names it."""
+    try:
+        read(path)
+    except DataError as error:
+        said = str(error)
+    else:
+        return
+    assert str(path) in said
+    assert "\n" not in said
+
+
+def all_splits(dataset):
+    """The images and the labels of all splits, one after the other."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return [np.concatenate(parts) for parts in zip(*((split.images, split.labels) for split in splits), strict=True)]
 
 
 def cifar_records(seed=0, count=3):

@@ -1,4 +1,4 @@
-"""Fixtures that run a test on every backend this machine has."""
+"""What every test has: no network, and the backends of this machine."""
 
 import os
 
@@ -7,12 +7,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # `make test` has a process 
 os.environ["RAMNP_SHORT"] = "1"  # the notebooks train for a moment only
 
 import numpy as np
+import pooch
 import pytest
 import strict_cupy
 from checking import STRICT
 
 from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.errors import BackendError
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that would download something fails."""
+
+    def refuse(url, *args, **kwargs):
+        raise OSError(f"no network in a test: {url}")
+
+    monkeypatch.setattr(pooch, "retrieve", refuse)
 
 
 def available_backends() -> list[Backend]:

@@ -5,19 +5,42 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from ramnp import cli, train
+from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.training import checkpoint
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-
+FILES = ["best.npz", "checkpoint.npz", "config.json", "curves.png", "glimpses.png", "metrics.jsonl", "result.json"]
+FIGURES = ["deterministic", "stochastic", "averaged"]
 
 SMALL = (
     *("--glimpses", "3", "--patch", "6", "--units", "16", "--what-units", "8", "--where-units", "8"),
     *("--glimpse-units", "16", "--batch-size", "32", "--decay-epochs", "3"),
 )
+HELD_OUT = 40
+TINY = ["--validation", str(HELD_OUT)]  # of the 200 training images below
+
+
+def tiny_digits(config):
+    """200 training and 50 test images as MNIST's, but random, so that a run takes no time."""
+    rng = np.random.default_rng(0)
+    splits = [Split(rng.integers(0, 256, (n, 28, 28, 1), np.uint8), rng.integers(0, 10, n)) for n in (200, 50)]
+    return DataSet("mnist", 10, *hold_out(splits[0], config.validation), splits[1])
+
+
+TINY_DIGITS = SimpleNamespace(load=tiny_digits)
+
+
+def in_process(capsys, main, *arguments):
+    """Run a command in this process as `python -m` would: (exit code, stdout, stderr)."""
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(lambda: main([str(argument) for argument in arguments]))
+    return stopped.value.code, *capsys.readouterr()
 
 
 def run_module(module, *arguments, **options):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from checking import STRICT
 from matplotlib.figure import Figure
+from running import in_process
 from subjects import dataset, source_of, trained_model
 
-from ramnp import cli
 from ramnp.analysis import policy as analysis
 from ramnp.analysis.__main__ import main
 from ramnp.analysis.plots import plot_maps
@@ -234,9 +234,7 @@ def command(capsys, monkeypatch, tmp_path):
         parameters = {name: np.array(model.parameters[name]) for name in model.parameters}
         saved = Checkpoint(config, (60, 60, 1), 10, 3, None, 1.0, parameters, {})
         checkpoint.save(tmp_path / "best.npz", saved)
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(lambda: main([str(tmp_path), "--backend", "numpy", "--rollouts", "2", *arguments]))
-        return stopped.value.code, *capsys.readouterr()
+        return in_process(capsys, main, tmp_path, "--backend", "numpy", "--rollouts", 2, *arguments)
 
     return call
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import archives
@@ -10,9 +11,9 @@ import pooch
 import pytest
 from archives import npy, omniglot_members, png, write_cifar_folder, write_tar, write_zip
 from matplotlib.image import imread
-from running import SMALL, assert_fails, assert_same_run, resolved, run_module
+from running import SMALL, assert_fails, assert_same_run, in_process, resolved, run_module
 
-from ramnp import cli, evaluate, train
+from ramnp import evaluate, train
 from ramnp.config import DataConfig, describe
 from ramnp.data import DATASETS, cifar10
 from ramnp.data import __main__ as data_command
@@ -20,14 +21,6 @@ from ramnp.pictures import curves, glimpses
 
 TASKS = ("translated-mnist", "cluttered-mnist", "cifar10", "omniglot", "arrays", "folder")
 SHAPES = {"cifar10": "32x32x3", "omniglot": "105x105x1", "arrays": "20x30x3", "folder": "20x20x1"}
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    def refuse(url, *args, **kwargs):
-        raise OSError(f"no network in a test: {url}")
-
-    monkeypatch.setattr(pooch, "retrieve", refuse)
 
 
 @pytest.fixture
@@ -65,13 +58,7 @@ def options(root, task):
 @pytest.fixture
 def command(capsys):
     """Run a command in this process: (exit code, stdout, stderr)."""
-
-    def call(main, *arguments):
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(lambda: main([str(argument) for argument in arguments]))
-        return stopped.value.code, *capsys.readouterr()
-
-    return call
+    return partial(in_process, capsys)
 
 
 def test_the_choices_of_the_configuration_are_the_registry():

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 from planted_bugs import LINEAR
+from running import in_process
 
-from ramnp import cli
 from ramnp.gradcheck import __main__ as command
 from ramnp.gradcheck import own
 from ramnp.network.layers import Linear
@@ -17,12 +18,7 @@ HANDIN = LINEAR.replace("x.T @ dy", "x.T @ dy / len(x)")
 
 @pytest.fixture
 def call(capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(lambda: command.main([str(argument) for argument in arguments]))
-        return stopped.value.code, *capsys.readouterr()
-
-    return run
+    return partial(in_process, capsys, command.main)
 
 
 @pytest.fixture

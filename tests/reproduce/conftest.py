@@ -1,12 +1,14 @@
 """Presets that take a moment, and the command that trains them."""
 
 import dataclasses
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from running import in_process
 from subjects import tiny
 
-from ramnp import cli, presets
+from ramnp import presets
 from ramnp.data import DATASETS
 from ramnp.pictures import curves, glimpses
 from ramnp.presets import PRESETS
@@ -29,11 +31,5 @@ def fast(monkeypatch, tmp_path):
 
 @pytest.fixture
 def command(capsys):
-    """Run the command as `python -m` would, on NumPy: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stopped:
-            cli.run(lambda: main(["--backend", "numpy", "--workers", "1", *map(str, arguments)]))
-        return stopped.value.code, *capsys.readouterr()
-
-    return call
+    """Run the command in this process, on NumPy: (exit code, stdout, stderr)."""
+    return partial(in_process, capsys, main, "--backend", "numpy", "--workers", 1)

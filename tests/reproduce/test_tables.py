@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from running import in_process
 from subjects import source_of, trained_model
 
-from ramnp import cli
 from ramnp.analysis import plots as analysis_plots
 from ramnp.analysis.policy import analyse
 from ramnp.errors import CheckpointError
@@ -318,11 +318,10 @@ def test_the_one_in_the_repository_is_that_of_the_results_beside_it(tmp_path):
 def test_the_command_writes_it(write, tmp_path, monkeypatch, capsys):
     write("mnist-6")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stopped:
-        cli.run(lambda: main(["--report"]))
-    assert stopped.value.code == 0
+    code, out, _ = in_process(capsys, main, "--report")
+    assert code == 0
     assert (tmp_path / "docs/results.md").exists()
-    assert "policy-mnist-6.png" in capsys.readouterr().out
+    assert "policy-mnist-6.png" in out
 
 
 def test_result_files_have_a_field_a_line(write):
