@@ -14,7 +14,8 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.contestants import Ramnp, Task
+from benchmarks.contestants import Ramnp
+from benchmarks.task import Task
 from ramnp.backend import Array, get_backend, limit_threads
 from ramnp.training.workers import SPAWN
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.contestants import CLASSES, LR, Task
+from benchmarks.task import CLASSES, LR, Task
 from ramnp.backend import NUMPY
 from ramnp.config import Config, ModelConfig
 from ramnp.network import build

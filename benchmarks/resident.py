@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import CLASSES, LR, Ramnp, Task
+from benchmarks.contestants import Ramnp
+from benchmarks.task import CLASSES, LR, Task
 from benchmarks.timing import Contestant, Unavailable
 from ramnp.data.source import Source, Split
 

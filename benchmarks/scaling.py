@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from benchmarks.contestants import BatchMaking, Ramnp, Task
+from benchmarks.contestants import BatchMaking, Ramnp
 from benchmarks.section import COLOURS, WIDTH, Options, Section, table, task_of
+from benchmarks.task import Task
 from benchmarks.timing import measure as measure_times
 from ramnp.config import Config
 

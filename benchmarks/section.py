@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from benchmarks.contestants import Task
+from benchmarks.task import Task
 from benchmarks.timing import Plan
 from ramnp.config import Config
 from ramnp.presets import PRESETS

@@ -6,9 +6,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
-from benchmarks.contestants import STEPS, Task
+from benchmarks.contestants import STEPS
 from benchmarks.floor import Floor, products_of_a_step
 from benchmarks.section import COLOURS, MARKERS, WIDTH, Options, Section, label, preset_task, table
+from benchmarks.task import Task
 from benchmarks.timing import measure
 
 BATCHES = {  # of each preset, on a CPU

@@ -14,11 +14,12 @@ import pytest
 
 from benchmarks import shares, step, targets
 from benchmarks.command import main
-from benchmarks.contestants import Ramnp, Task
+from benchmarks.contestants import Ramnp
 from benchmarks.floor import Floor, products_of_a_step, recording
 from benchmarks.record import origin, record
 from benchmarks.report import SECTIONS, write_document
 from benchmarks.section import Options, table
+from benchmarks.task import Task
 from benchmarks.time_to_accuracy import main as time_to_accuracy
 from benchmarks.timing import Plan, Times, Unavailable, measure
 from ramnp.config import Config
