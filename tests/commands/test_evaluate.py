@@ -15,7 +15,7 @@ from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import Split
 from ramnp.network.model import RecurrentAttentionModel
-from ramnp.training import checkpoint
+from ramnp.training import checkpoint, measure
 
 pytestmark = pytest.mark.usefixtures("fast")
 
@@ -127,7 +127,7 @@ def test_evaluate_on_drawings_of_the_test_images(command, trained, tmp_path, mon
     told = json.loads(command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3, "--json")[1])
     model = checkpoint.load(tmp_path / "run" / "best.npz").model()
     source = composed(model.config, scene).source("test", NUMPY, model.margin)
-    errors = [evaluate.evaluate(model, source.redrawn(number), rollouts=3) for number in range(3)]
+    errors = [measure.evaluate(model, source.redrawn(number), rollouts=3) for number in range(3)]
     assert [told["error"], *told["redrawn"]] == errors
     text = command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3)[1]
     assert f"redrawn, 2: deterministic {errors[2]['deterministic']:.2f} %" in text

@@ -15,7 +15,7 @@ from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.data import DATASETS
 from ramnp.network.model import RecurrentAttentionModel
-from ramnp.training import checkpoint, run
+from ramnp.training import checkpoint, measure, run
 from ramnp.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("fast")
@@ -148,7 +148,7 @@ def test_the_best_epoch_by_validation_is_the_one_that_is_tested(trained, tmp_pat
     errors_to_come, tested = list(worse), []
 
     def told(model, source, rollouts=10, limit_batches=None):
-        errors = evaluate.evaluate(model, source, rollouts, limit_batches)
+        errors = measure.evaluate(model, source, rollouts, limit_batches)
         if len(source) == HELD_OUT:
             return errors | {"averaged": errors_to_come.pop(0)}
         tested.append({name: model.parameters[name].copy() for name in model.parameters})
