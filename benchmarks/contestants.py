@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.backends import backend_called
 from benchmarks.timing import Contestant, Unavailable
-from ramnp.backend import get_backend, limit_threads
+from ramnp.backend import limit_threads
 from ramnp.config import Config
 from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
@@ -32,7 +33,7 @@ class Task:
     Attributes:
         config: its `workers` are processes of ramnp, and threads of the others.
         side: of the images, in pixels.
-        backend: "numpy" or "cupy".
+        backend: "numpy", "cupy" or "stand-in".
     """
 
     config: Config
@@ -46,7 +47,7 @@ class Task:
 
     def trainer(self) -> Trainer:
         """ramnp's trainer."""
-        return Trainer(self.config, self.image_shape, CLASSES, get_backend(self.backend))
+        return Trainer(self.config, self.image_shape, CLASSES, backend_called(self.backend))
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """A batch of random images (B, H, W, 1), uint8, with labels: what there is to see does not change the time."""
@@ -128,7 +129,7 @@ class Prediction:
     """Answering all images of a batch, each after some rollouts."""
 
     def __init__(self, task: Task, rollouts: int) -> None:
-        self.model = build(task.config, task.image_shape, CLASSES, get_backend(task.backend), task.config.seed)
+        self.model = build(task.config, task.image_shape, CLASSES, backend_called(task.backend), task.config.seed)
         self.rollouts = rollouts
         self.images, _ = task.images()
 

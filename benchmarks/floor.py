@@ -14,8 +14,9 @@ from unittest import mock
 
 import numpy as np
 
+from benchmarks.backends import backend_called
 from benchmarks.contestants import Ramnp, Task
-from ramnp.backend import Array, get_backend, limit_threads
+from ramnp.backend import Array, limit_threads
 from ramnp.training.workers import SPAWN
 
 MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
@@ -93,7 +94,7 @@ class Floor:
     """The products of all workers, each in a process of its own as in a training: a contestant."""
 
     def __init__(self, task: Task) -> None:
-        self.backend = get_backend(task.backend)
+        self.backend = backend_called(task.backend)
         workers = task.config.workers if self.backend.xp is np else 1
         task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
         self.products = [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]

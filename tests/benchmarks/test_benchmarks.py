@@ -338,5 +338,5 @@ def test_pytorch_takes_the_same_step(monkeypatch):
 
 
 def test_a_record_can_be_written_without_a_clone(monkeypatch):
-    found = record("python -m benchmarks", "numpy", provenance() | {"git_revision": None}, {})
+    found = record("python -m benchmarks", "numpy", None, provenance() | {"git_revision": None}, {})
     assert "revision unknown" in origin(found)
