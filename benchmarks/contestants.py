@@ -64,7 +64,8 @@ class Task:
 class Ramnp:
     """The step of `ramnp.training.trainer.Trainer`, as `python -m ramnp.train` takes it."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, lr: float = LR) -> None:
+        self.lr = lr
         limit_threads(1 if task.config.workers > 1 else None)
         self.trainer = task.trainer()
         batches = task.batches(self.trainer.model)
@@ -80,7 +81,7 @@ class Ramnp:
     def step(self) -> None:
         batch = next(self.batches)
         randomness = self.trainer.model.draw(self.rng, len(batch.labels) * self.trainer.rollouts)
-        self.trainer.step(batch._replace(randomness=randomness), LR)
+        self.trainer.step(batch._replace(randomness=randomness), self.lr)
 
     def wait(self) -> None:
         self.trainer.backend.to_host(self.trainer.totals)
