@@ -78,7 +78,11 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
         command += f" --document {document.as_posix()}"
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
     on_cpu = {
-        name: each for found in records if found["backend"] == "numpy" for name, each in found["sections"].items()
+        name: each
+        for found in records
+        if found["backend"] == "numpy"
+        for name, each in found["sections"].items()
+        if name in targets.BY_SECTION
     }
     if on_cpu:
         parts.append(f"## Targets\n\n{targets.text(on_cpu)}\n")

@@ -74,7 +74,10 @@ def driver() -> str | None:
     if not (smi := shutil.which("nvidia-smi")):
         return None
     query = [smi, "--query-gpu=driver_version", "--format=csv,noheader"]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False).stdout.split()
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False).stdout.split()
+    except subprocess.TimeoutExpired:
+        return None
     return answer[0] if answer else None
 
 

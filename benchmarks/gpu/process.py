@@ -42,6 +42,8 @@ def follow(command: list[str], seconds: float, log: BinaryIO, heard: Callable[[d
         return f"it was stopped after {seconds:.0f} s, its time limit"
     finally:
         end(process)
+        reader.join()  # nobody writes any more
+        process.stdout.close()
     if code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
     return f"it ended with exit code {code}" if code else None

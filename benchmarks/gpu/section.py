@@ -98,7 +98,7 @@ def agreement(found: dict[str, Any]) -> Iterator[str]:
 def training(found: dict[str, Any]) -> Iterator[str]:
     if "epochs" in found:
         last = found["epochs"][-1]
-        line = f"mnist-6, {last['epoch']} epochs: {found['images_per_second']:,.0f} images/s in training (median of epochs)"
+        line = f"mnist-6, {last['epoch']} epochs: {found['images_per_second']:,.0f} images/s in training (the median)"
         if "test_error" in found:
             errors = ", ".join(f"{figure} {found['test_error'][figure]:.2f}" for figure in FIGURES)
             line += f"; test errors in percent: {errors}; {found['training_s']:.0f} s with validation"
@@ -203,7 +203,10 @@ def kernels(found: dict[str, Any]) -> Iterator[str]:
 
 def host(found: dict[str, Any]) -> Iterator[str]:
     if found.get("rows"):
-        yield "Milliseconds on the host: drawing and sending the noise, enqueuing a step with its noise, a whole step, and making its batch."
+        yield (
+            "Milliseconds on the host: drawing and sending the noise, enqueuing a step with its noise, a whole step, "
+            "and making its batch."
+        )
         yield table(
             ("preset, batch", "noise", "enqueuing", "step", "batch"),
             (
@@ -219,8 +222,8 @@ def memory(found: dict[str, Any]) -> Iterator[str]:
     keys = [f"{OURS}: peak", f"{EAGER}: peak", "arrays"]
     if rows:
         yield (
-            "MB (10^6 bytes) at the peak of a training of mnist-6, of the GPU's memory (without a GPU, of the process). "
-            "Last column: parameters, gradients, optimizer and activations, by the sizes of ramnp's arrays."
+            "MB (10^6 bytes) at the peak of a training of mnist-6, of the GPU's memory; without a GPU, of the "
+            "process. Last column: parameters, gradients, optimizer and activations, by the sizes of ramnp's arrays."
         )
         yield table(
             ("images in a batch", OURS, EAGER, "ramnp's arrays"),

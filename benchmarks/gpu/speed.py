@@ -40,9 +40,10 @@ OURS, EAGER, GRAPH, COMPILE = "ramnp", "PyTorch", "CUDA graph", "compiled"
 
 
 def tasks(asked: Asked) -> list[Task]:
-    """What is measured; in the short form, the first with a small batch."""
-    chosen = [("mnist-6", SHORT_BATCH)] if asked.short else TASKS
-    return [preset_task(preset, asked.backend, batch_size=batch) for preset, batch in chosen]
+    """What is measured; in the short form, the first with a small batch and one worker."""
+    if asked.short:
+        return [one_worker(preset_task("mnist-6", asked.backend, batch_size=SHORT_BATCH))]
+    return [preset_task(preset, asked.backend, batch_size=batch) for preset, batch in TASKS]
 
 
 def plan(asked: Asked) -> Plan:
@@ -180,7 +181,8 @@ def kernels(asked: Asked, tell: Tell) -> None:
         largest = sorted(profiled.items(), key=lambda kernel: kernel[1][::-1], reverse=True)[:TOP]
         found = {"launches": count, "us": microseconds, "kernels": [[name, *each] for name, each in largest]}
         rows.append(row_of(task) | found)
-        tell(rows=rows, summary=f"{count:.0f} launches, {microseconds / 1000:.2f} ms")
+        took = f", {microseconds / 1000:.2f} ms" if microseconds else ""
+        tell(rows=rows, summary=f"{found['launches']:.0f} launches{took}")
 
 
 def by_profiler(task: Task, count: int = 5) -> dict[str, tuple[float, float]]:
@@ -200,8 +202,10 @@ def by_profiler(task: Task, count: int = 5) -> dict[str, tuple[float, float]]:
             contestant.step()
         contestant.wait()
         torch.cuda.synchronize()
-    on_device = torch.autograd.DeviceType.CUDA
-    return summed(((e.name, e.time_range.elapsed_us()) for e in recorded.events() if e.device_type == on_device), count)
+    on_device = [each for each in recorded.events() if each.device_type == torch.autograd.DeviceType.CUDA]
+    if not on_device:
+        raise Unavailable("PyTorch's profiler saw nothing on the GPU: it may not use CUPTI here")
+    return summed(((each.name, each.time_range.elapsed_us()) for each in on_device), count)
 
 
 def summed(events: Iterable[tuple[str, float]], steps: int) -> dict[str, tuple[float, float]]:
