@@ -1,4 +1,4 @@
-"""What a part is given: what is asked of it, and where it tells what it found."""
+"""What a part is given: what is asked of it, and where it puts what it found."""
 
 from typing import Any, NamedTuple, Protocol
 

@@ -36,6 +36,7 @@ from ramnp.training.trained import open_trained
 
 TOLERANCE = 1e-8  # of what 100 steps in float64 leave, relative and absolute, as in tests/test_backend.py
 PROCESSES = min(4, count_cores())  # that share the tests, most of whose time is Python's
+TAKES_BACKEND = re.compile(r"^def test_\w+\([^)]*\bbackend\b", re.M)
 IMAGES_APART = 10  # of a test set, whose answer other rounding may change
 
 
@@ -70,7 +71,7 @@ def cuda_version(number: int) -> str:
 
 
 def driver() -> str | None:
-    """The version of the NVIDIA driver, as far as `nvidia-smi` is there to say it."""
+    """The version of the NVIDIA driver, if `nvidia-smi` is there to say it."""
     if not (smi := shutil.which("nvidia-smi")):
         return None
     query = [smi, "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -106,7 +107,8 @@ class Chosen:
         items[:] = [item for item in items if self.takes_backend(item)][self.share]
 
     def pytest_collectreport(self, report: Any) -> None:
-        if report.failed:
+        path = ROOT / report.nodeid
+        if report.failed and path.is_file() and TAKES_BACKEND.search(path.read_text()):
             lines = [line[1:].strip() for line in str(report.longrepr).splitlines() if line.startswith("E ")]
             self.uncollected[report.nodeid] = lines[-1] if lines else "it cannot be imported"
 
@@ -124,7 +126,7 @@ class Chosen:
 def run_share(connection: Connection, name: str, share: slice, where: Path) -> None:
     """Run a share of the tests below a folder, in a process of its own.
 
-    A warning is told and is no failure, as it is in the tests elsewhere: a newer NumPy warns of much in CuPy.
+    A warning is noted and is no failure, as it is in the tests elsewhere: a newer NumPy warns of much in CuPy.
     """
     import pytest
 

@@ -52,7 +52,7 @@ def plan(asked: Asked) -> Plan:
 
 
 def row_of(task: Task) -> dict[str, Any]:
-    """How a task is told."""
+    """The names of a task in a row of results."""
     return {"preset": task.config.preset, "batch": task.config.batch_size}
 
 

@@ -208,7 +208,8 @@ def test_the_tests_tell_what_failed_and_what_was_not_there(tmp_path):
         "def test_wrong(backend):\n    assert backend.name != 'this'\n"
         "def test_other():\n    raise ValueError\n"
     )
-    (tmp_path / "test_absent.py").write_text("import no_such_package\n")
+    (tmp_path / "test_absent.py").write_text("import no_such_package\ndef test_it(backend): pass\n")
+    (tmp_path / "test_elsewhere.py").write_text("import no_such_package\n")
     with child(checks.run_share, "this", slice(None), tmp_path) as pipe, suppress(EOFError):
         while True:
             outcomes, failed, uncollected, warnings = pipe.recv()
