@@ -98,6 +98,9 @@ class Chosen:
         self.uncollected: dict[str, str] = {}
         self.warnings: Counter[str] = Counter()
 
+    def pytest_configure(self, config: Any) -> None:
+        self.root = config.rootpath
+
     def takes_backend(self, item: Any) -> bool:
         """Whether a test runs on the backend."""
         parameters = getattr(item, "callspec", None)
@@ -107,7 +110,7 @@ class Chosen:
         items[:] = [item for item in items if self.takes_backend(item)][self.share]
 
     def pytest_collectreport(self, report: Any) -> None:
-        path = ROOT / report.nodeid
+        path = self.root / report.nodeid
         if report.failed and path.is_file() and TAKES_BACKEND.search(path.read_text()):
             lines = [line[1:].strip() for line in str(report.longrepr).splitlines() if line.startswith("E ")]
             self.uncollected[report.nodeid] = lines[-1] if lines else "it cannot be imported"
@@ -132,7 +135,7 @@ def run_share(connection: Connection, name: str, share: slice, where: Path) -> N
 
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # other packages' plugins are not what is tested
     options = ["-q", "--continue-on-collection-errors", "-p", "no:cacheprovider", "-o", "filterwarnings=default"]
-    pytest.main([*options, f"--rootdir={ROOT}", str(where)], plugins=[Chosen(name, share, connection)])
+    pytest.main([*options, str(where)], plugins=[Chosen(name, share, connection)])
 
 
 def tests(asked: Asked, tell: Tell) -> None:
