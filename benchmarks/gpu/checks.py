@@ -44,11 +44,6 @@ def versions(asked: Asked, tell: Tell) -> None:
     """The card, the driver, CUDA, and the packages that take part."""
     backend = backend_called(asked.backend)
     tell(summary=f"no GPU, {asked.backend}")
-    try:
-        torch = import_module("torch")
-        tell(torch={"version": torch.__version__, "cuda": torch.version.cuda, "sees_gpu": torch.cuda.is_available()})
-    except ImportError as error:
-        tell(torch={"missing": first_line(error)})
     if backend.device:
         runtime = backend.xp.cuda.runtime
         card = runtime.getDeviceProperties(runtime.getDevice())
@@ -63,6 +58,11 @@ def versions(asked: Asked, tell: Tell) -> None:
         }
         tell(**found, driver=driver(), summary=f"{backend.device}, CuPy {backend.xp.__version__}")
         tell(cupy_says=str(import_module("cupyx").get_runtime_info()))
+    try:
+        torch = import_module("torch")
+        tell(torch={"version": torch.__version__, "cuda": torch.version.cuda, "sees_gpu": torch.cuda.is_available()})
+    except ImportError as error:
+        tell(torch={"missing": first_line(error)})
 
 
 def cuda_version(number: int) -> str:
@@ -251,7 +251,7 @@ def training(asked: Asked, tell: Tell) -> None:
 def shipped(asked: Asked, tell: Tell) -> None:
     """The test errors of the shipped weights, and of their cards."""
     backend, rows = backend_called(asked.backend), []
-    names = sorted(pretrained_names(), key=lambda name: name.startswith(("cifar", "omniglot")))  # last: may be absent
+    names = sorted(pretrained_names(), key=lambda name: name.startswith("cifar"))  # last: it may not be here
     for name in names[: 1 if asked.short else None]:
         card = card_errors((FOLDER / f"{name}.md").read_text())
         try:

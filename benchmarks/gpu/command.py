@@ -93,15 +93,8 @@ def run_parts(arguments: Namespace, command: str) -> int:
         with open(log, "ab") as file:
             file.write(f"\n##### {name}\n".encode())
             file.flush()
-            part = [
-                sys.executable,
-                "-m",
-                "benchmarks.gpu.part",
-                name,
-                arguments.backend,
-                *["--short"] * arguments.short,
-            ]
-            failure = follow(part, allowed - began, file, heard)
+            module = [sys.executable, "-m", "benchmarks.gpu.part", name, arguments.backend]
+            failure = follow([*module, *["--short"] * arguments.short], allowed - began, file, heard)
         status = "failed" if failure else "done" if found["status"] == "running" else found["status"]
         why = {"why": found.get("why") or failure} if failure else {}
         heard(why | {"status": status, "seconds": round(time.monotonic() - began, 1)})

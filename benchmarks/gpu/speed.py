@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -78,7 +77,10 @@ def timed(contestants: dict[str, tuple[Any, ...]], plan: Plan) -> dict[str, Any]
     try:
         times, missing = measure({name: (careful, *each) for name, each in contestants.items()}, plan)
     except RamnpError as error:  # a process died
-        return {"ms": {}, "missing": dict.fromkeys(contestants, str(error))}
+        if len(contestants) == 1:
+            return {"ms": {}, "missing": dict.fromkeys(contestants, str(error))}
+        alone = [timed({name: each}, plan) for name, each in contestants.items()]
+        return {key: {name: it for found in alone for name, it in found[key].items()} for key in ("ms", "missing")}
     return {"ms": {name: each._asdict() for name, each in times.items()}, "missing": missing}
 
 
@@ -268,10 +270,14 @@ def memory(asked: Asked, tell: Tell) -> None:
     batches = [task.config.batch_size for task in tasks(asked) if task.config.preset == "mnist-6"]
     rows: dict[int, dict[str, Any]] = {batch: {"batch": batch} for batch in batches}
     for name in (OURS, EAGER):
-        with suppress(RamnpError), child(footprint, name, asked.backend, batches) as pipe:
-            for batch in batches:
-                rows[batch] |= pipe.recv()
-                tell(rows=list(rows.values()))
+        try:
+            with child(footprint, name, asked.backend, batches) as pipe:
+                for batch in batches:
+                    rows[batch] |= pipe.recv()
+                    tell(rows=list(rows.values()))
+        except RamnpError as error:  # the process died
+            rows[batch][f"{name}: missing"] = str(error)
+            tell(rows=list(rows.values()))
     if not asked.short and asked.backend != STAND_IN:
         found = out_of_memory(asked.backend)
         tell(out_of_memory=found, right=found["right"], summary=found["said"])

@@ -19,7 +19,7 @@ from benchmarks.gpu.asked import Asked
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.process import follow
 from benchmarks.report import write_document
-from benchmarks.timing import child
+from benchmarks.timing import Plan, child
 from ramnp.errors import UsageError
 from ramnp.pretrained import FOLDER, pretrained_names
 from ramnp.reproduce.results import FIGURES, read_result
@@ -255,6 +255,31 @@ def test_the_cards_say_what_the_results_say():
 def test_kernels_are_summed_over_the_steps():
     events = [("matmul", 3.0), ("add", 1.0), ("add", 2.0), ("add", 3.0)]
     assert speed.summed(events, 2) == {"matmul": (0.5, 1.5), "add": (1.5, 3.0)}
+
+
+class Lives:
+    def step(self):
+        time.sleep(0.001)
+
+    def wait(self):
+        pass
+
+
+class Dies(Lives):
+    def step(self):
+        os._exit(1)
+
+
+class Fails(Lives):
+    def step(self):
+        raise ValueError("not on this card\nand more")
+
+
+def test_those_that_can_run_are_timed():
+    found = speed.timed({"lives": (Lives,), "dies": (Dies,), "fails": (Fails,)}, Plan(2, 0.01))
+    assert found["ms"].keys() == {"lives"}
+    assert "died" in found["missing"]["dies"]
+    assert found["missing"]["fails"] == "ValueError: not on this card"
 
 
 def times(median):
