@@ -116,32 +116,30 @@ class GraphOfProducts(Floor):
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
-        import torch
-
-        operands = [[torch.from_dlpack(x) for x in product] for product in self.products]
-
-        def multiply_all() -> None:
-            for a, b, out in operands:
-                torch.matmul(a, b, out=out)
-
-        self.replay: Callable[[], None] = multiply_all
-        if task.backend == "cupy":
-            stream = torch.cuda.Stream()
-            with torch.cuda.stream(stream):
-                multiply_all()
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                multiply_all()
+        self.torch = import_module("torch")
+        self.operands = [[self.torch.from_dlpack(x) for x in product] for product in self.products]
+        self.cuda = self.torch.cuda if task.backend == "cupy" else None
+        self.replay = self.multiply_all
+        if self.cuda:
+            with self.cuda.stream(self.cuda.Stream()):  # what happens only once must not be recorded
+                self.multiply_all()
+            self.cuda.synchronize()
+            graph = self.cuda.CUDAGraph()
+            with self.cuda.graph(graph):
+                self.multiply_all()
             self.replay = graph.replay
-            self.synchronize = torch.cuda.synchronize
+
+    def multiply_all(self) -> None:
+        """One product after the other."""
+        for a, b, out in self.operands:
+            self.torch.matmul(a, b, out=out)
 
     def step(self) -> None:
         self.replay()
 
     def wait(self) -> None:
-        if hasattr(self, "synchronize"):
-            self.synchronize()
+        if self.cuda:
+            self.cuda.synchronize()
 
 
 def products(asked: Asked, tell: Tell) -> None:

@@ -1,5 +1,6 @@
 """The command that proves the GPU path: rehearsed on the stand-in, and with parts that crash, hang and are killed."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -8,18 +9,21 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from running import REPOSITORY, assert_fails, run_module
 
+from benchmarks import floor
 from benchmarks.gpu import checks, command, section, speed
 from benchmarks.gpu.asked import Asked
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.process import follow
 from benchmarks.report import write_document
-from benchmarks.timing import Plan, child
+from benchmarks.timing import Plan, Unavailable, child
+from ramnp.backend import NUMPY, Backend
 from ramnp.errors import UsageError
 from ramnp.pretrained import FOLDER, pretrained_names
 from ramnp.reproduce.results import FIGURES, read_result
@@ -333,3 +337,124 @@ def test_the_document_says_that_it_was_not_run(tmp_path):
     for name, said in (("performance.md", True), ("performance_elsewhere.md", False)):
         write_document([tmp_path / "other.json"], tmp_path / name)
         assert ("## On a GPU\n\nNot run" in (tmp_path / name).read_text()) == said
+
+
+# What only a card can run is run here on fakes, so that the first minute on a card is not spent on a typo.
+
+
+def test_the_card_is_described(monkeypatch):
+    properties = {"name": b"A Card", "totalGlobalMem": 80 * 2**30, "major": 9, "minor": 0, "multiProcessorCount": 132}
+    runtime = SimpleNamespace(
+        getDevice=lambda: 0,
+        getDeviceProperties=lambda number: properties,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 12090,
+    )
+    cupy = SimpleNamespace(__version__="14.2.0", cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr(checks, "backend_called", lambda name: Backend("cupy", cupy))
+    monkeypatch.setitem(sys.modules, "cupyx", SimpleNamespace(get_runtime_info=lambda: "all of it"))
+    told = {}
+    checks.versions(Asked("cupy", False), lambda **found: told.update(found))
+    assert {key: told[key] for key in CARD if key in told and key not in ("driver", "torch", "memory_gib")} == {
+        key: value for key, value in CARD.items() if key not in ("driver", "torch", "memory_gib", "status")
+    }
+    assert (told["memory_gib"], told["summary"]) == (80, "A Card, CuPy 14.2.0")
+
+
+def test_the_profiler_is_asked_for_the_kernels(monkeypatch):
+    event = SimpleNamespace(name="gemm", device_type="GPU", time_range=SimpleNamespace(elapsed_us=lambda: 2.0))
+    other = SimpleNamespace(name="launch", device_type="CPU", time_range=SimpleNamespace(elapsed_us=lambda: 9.0))
+    torch = SimpleNamespace(
+        zeros=lambda size, device: None,
+        cuda=SimpleNamespace(synchronize=lambda: None),
+        autograd=SimpleNamespace(DeviceType=SimpleNamespace(CUDA="GPU")),
+    )
+    recorded = [event] * 10 + [other]
+    profiler = SimpleNamespace(
+        ProfilerActivity=SimpleNamespace(CUDA=1),
+        profile=lambda activities: nullcontext(SimpleNamespace(events=lambda: recorded)),
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch.profiler", profiler)
+    (task,) = speed.tasks(Asked("numpy", True))
+    assert speed.by_profiler(task) == {"gemm": (2.0, 4.0)}
+    recorded.clear()
+    with pytest.raises(Unavailable, match="saw nothing"):
+        speed.by_profiler(task)
+
+
+@pytest.fixture
+def cuda_on_the_cpu(monkeypatch):
+    """A torch.cuda that records what is done in `torch.cuda.graph`, once, and whose graphs do it again."""
+    torch = pytest.importorskip("torch")
+    done = []
+
+    class Graph:
+        def replay(self):
+            for act in done:
+                act()
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, value in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": nullcontext,
+        "CUDAGraph": Graph,
+        "graph": nullcontext,
+        "synchronize": lambda: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    return done
+
+
+def test_pytorchs_graph_takes_pytorchs_step(cuda_on_the_cpu, monkeypatch):
+    from benchmarks import pytorch
+
+    (task,) = speed.tasks(Asked("numpy", True))
+    monkeypatch.setattr(pytorch, "LR", 1e-2)
+    eager, graph = pytorch.Training(task, "eager"), pytorch.Training(task, speed.GRAPH)
+    cuda_on_the_cpu.append(lambda: graph.train(*graph.places))
+    noise = eager.draw()
+    for each in (eager, graph):
+        monkeypatch.setattr(each, "draw", lambda: noise)
+    graph.model.load_state_dict(eager.model.state_dict())
+    for state in graph.optimizer.state.values():  # the steps before recording
+        for tensor in state.values():
+            tensor.zero_()
+    for _ in range(3):
+        eager.step()
+        graph.step()
+    for (_, mine), (_, theirs) in zip(graph.model.weights(), eager.model.weights(), strict=True):
+        np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "cupy"])
+def test_pytorch_multiplies_the_products(backend, cuda_on_the_cpu, monkeypatch):
+    monkeypatch.setattr(floor, "backend_called", lambda name: NUMPY)
+    (task,) = speed.tasks(Asked("numpy", True))
+    products = speed.GraphOfProducts(dataclasses.replace(task, backend=backend))
+    for product in products.products:
+        product.out.fill(np.nan)
+    if backend == "cupy":
+        cuda_on_the_cpu.append(products.multiply_all)
+    products.step()
+    products.wait()
+    assert not any(np.isnan(product.out).any() for product in products.products)
+
+
+def test_the_memory_of_a_card_is_that_of_its_pool(monkeypatch):
+    freed = []
+    pool = SimpleNamespace(total_bytes=lambda: 3_000_000, free_all_blocks=lambda: freed.append("ours"))
+    monkeypatch.setattr(
+        speed, "backend_called", lambda name: SimpleNamespace(xp=SimpleNamespace(get_default_memory_pool=lambda: pool))
+    )
+    cuda = SimpleNamespace(
+        max_memory_reserved=lambda: 5_000_000,
+        empty_cache=lambda: freed.append("theirs"),
+        reset_peak_memory_stats=lambda: None,
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert [speed.peak(name, "cupy") for name in (speed.OURS, speed.EAGER)] == [3, 5]
+    for name in (speed.OURS, speed.EAGER):
+        speed.free(name)
+    assert freed == ["ours", "theirs"]
