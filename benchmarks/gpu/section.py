@@ -60,7 +60,7 @@ def outcome(found: dict[str, Any]) -> str:
 
 def remark(found: dict[str, Any]) -> str:
     """What a part found, or why it failed, fit for a table's cell."""
-    return str(found.get("why") or found.get("summary") or "").replace("|", "\\|")
+    return "; until then: ".join(filter(None, (found.get("why"), found.get("summary")))).replace("|", "\\|")
 
 
 def tests(found: dict[str, Any]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def agreement(found: dict[str, Any]) -> Iterator[str]:
             ("core", "steps", "sums apart", "parameters apart", "parameters moved"),
             (
                 (core, str(each["steps"]), *(f"{each[key]:.1e}" for key in
-                 ("losses_apart", "parameters_apart", "parameters_moved")))
+                 ("sums_apart", "parameters_apart", "parameters_moved")))
                 for core, each in found["cores"].items()
             ),
         )  # fmt: skip
