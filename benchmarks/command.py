@@ -25,8 +25,7 @@ from benchmarks.record import record
 from benchmarks.report import DOCUMENT, SECTIONS, texts, write_document, write_plots
 from benchmarks.section import Options
 from benchmarks.timing import Plan
-from ramnp.backend import get_backend
-from ramnp.cli import Parser
+from ramnp.cli import Parser, add_backend_flags, chosen_backend
 from ramnp.errors import UsageError
 from ramnp.files import make_folder, write_json
 from ramnp.training.provenance import provenance
@@ -41,7 +40,7 @@ def build_parser() -> Parser:
         prog="python -m benchmarks", usage="%(prog)s [SECTION ...] [flags]", description=__doc__.split(": ", 1)[1]
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(MEASURED)} (all)")
-    parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="numpy", help="(numpy)")
+    add_backend_flags(parser, default="numpy")
     parser.add_argument("--repeats", type=int, metavar="N", help=f"bursts of each contestant ({FULL.rounds})")
     parser.add_argument("--quick", action="store_true", help="measure little, in a minute: to see that all works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
@@ -72,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.repeats < 2:
             raise UsageError(f"--repeats must be at least 2, got {arguments.repeats}")
         plan = plan._replace(rounds=arguments.repeats)
-    backend = get_backend(arguments.backend).name
+    backend = chosen_backend(arguments)
     if arguments.json:
         make_folder(arguments.json.parent)  # now, and not when all is measured
     if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > IDLE:
@@ -81,9 +80,9 @@ def main(argv: list[str] | None = None) -> int:
     known = provenance()
     sections: dict[str, Any] = {}
     for name in arguments.sections or MEASURED:
-        options = Options(backend, arguments.quick, plan, partial(tell, name))
+        options = Options(backend.name, arguments.quick, plan, partial(tell, name))
         sections[name] = SECTIONS[name].measure(options)
-        found = record(command, backend, known, sections)
+        found = record(command, backend.name, backend.device, known, sections)
         if arguments.json:  # after every section, so that Ctrl-C loses but the last
             write_json(arguments.json, found)
     for _, title, text in texts(found):

@@ -9,9 +9,10 @@ import itertools
 
 import numpy as np
 
+from benchmarks.backends import backend_called
 from benchmarks.task import CLASSES, LR, Task
 from benchmarks.timing import Contestant, Unavailable
-from ramnp.backend import get_backend, limit_threads
+from ramnp.backend import limit_threads
 from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
 from ramnp.errors import first_line
@@ -22,7 +23,8 @@ from ramnp.network.sensor import Canvas
 class Ramnp:
     """The step of `ramnp.training.trainer.Trainer`, as `python -m ramnp.train` takes it."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, lr: float = LR) -> None:
+        self.lr = lr
         limit_threads(1 if task.config.workers > 1 else None)
         self.trainer = task.trainer()
         batches = task.batches(self.trainer.model)
@@ -38,7 +40,7 @@ class Ramnp:
     def step(self) -> None:
         batch = next(self.batches)
         randomness = self.trainer.model.draw(self.rng, len(batch.labels) * self.trainer.rollouts)
-        self.trainer.step(batch._replace(randomness=randomness), LR)
+        self.trainer.step(batch._replace(randomness=randomness), self.lr)
 
     def wait(self) -> None:
         self.trainer.backend.to_host(self.trainer.totals)
@@ -87,7 +89,7 @@ class Prediction:
     """Answering all images of a batch, each after some rollouts."""
 
     def __init__(self, task: Task, rollouts: int) -> None:
-        self.model = build(task.config, task.image_shape, CLASSES, get_backend(task.backend), task.config.seed)
+        self.model = build(task.config, task.image_shape, CLASSES, backend_called(task.backend), task.config.seed)
         self.rollouts = rollouts
         self.images, _ = task.images()
 

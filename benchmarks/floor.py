@@ -14,9 +14,10 @@ from unittest import mock
 
 import numpy as np
 
+from benchmarks.backends import backend_called
 from benchmarks.contestants import Ramnp
 from benchmarks.task import Task
-from ramnp.backend import Array, get_backend, limit_threads
+from ramnp.backend import Array, Backend, limit_threads
 from ramnp.training.workers import SPAWN
 
 MAKERS = ("empty", "zeros", "ones", "array", "asarray", "ascontiguousarray", "empty_like", "zeros_like", "ones_like")
@@ -90,14 +91,28 @@ def products_of_a_step(task: Task) -> list[Product]:
     return products
 
 
+def on(backend: Backend, products: list[Product]) -> Iterator[Product]:
+    """The products on a backend. Operands that several share, as weights, are one array there as well."""
+    there: dict[Any, Array] = {}
+
+    def moved(x: np.ndarray) -> Array:
+        place = x.ctypes.data, x.shape, x.strides
+        if place not in there:
+            there[place] = backend.asarray(x)
+        return there[place]
+
+    for product in products:
+        yield Product(*map(moved, product))
+
+
 class Floor:
     """The products of all workers, each in a process of its own as in a training: a contestant."""
 
     def __init__(self, task: Task) -> None:
-        self.backend = get_backend(task.backend)
+        self.backend = backend_called(task.backend)
         workers = task.config.workers if self.backend.xp is np else 1
         task = dataclasses.replace(task, config=dataclasses.replace(task.config, workers=workers))
-        self.products = [Product(*map(self.backend.asarray, product)) for product in products_of_a_step(task)]
+        self.products = list(on(self.backend, products_of_a_step(task)))
         limit_threads(1 if workers > 1 else None)
         self.pipes = []
         for _ in range(workers - 1):

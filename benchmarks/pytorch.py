@@ -10,7 +10,7 @@ the last glimpse, on all states at once; clipping tensor-wise (foreach), Adam fu
 alternatives that were slower here are named where the choice was made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle
 from typing import NamedTuple
@@ -319,7 +319,7 @@ class Training:
 
     Args:
         task: what to train.
-        kind: "eager", "compiled" or "patch loop".
+        kind: "eager", "compiled", "patch loop" or, on a GPU, "CUDA graph": the eager step, recorded once and replayed.
     """
 
     def __init__(self, task: Task, kind: str) -> None:
@@ -338,7 +338,8 @@ class Training:
             {"params": list(part.parameters()), "lr": LR * (config.policy_lr if name == "policy" else 1)}
             for name, part in self.model.named_children()
         ]
-        self.optimizer = kinds[config.optimizer](groups, fused=True)
+        graph = {"capturable": True} if kind == "CUDA graph" and config.optimizer == "adam" else {}
+        self.optimizer = kinds[config.optimizer](groups, fused=True, **graph)
         self.rows = config.batch_size * ours.rollouts(config.rollouts)
         self.batches = cycle(
             [
@@ -347,9 +348,36 @@ class Training:
             ]
         )
         self.totals = torch.zeros(5, device=self.device)
+        self.replay: Callable[[], None] | None = None
+        if kind == "CUDA graph":
+            self.replay = self.record()
 
     def step(self) -> None:
         pixels, labels = next(self.batches)
+        if self.replay:
+            for place, made in zip(self.places, (pixels, labels), strict=True):
+                place.copy_(made)
+            self.replay()
+        else:
+            self.train(pixels, labels)
+
+    def record(self) -> Callable[[], None]:
+        """Record a step on a batch that lies in `places`; return what replays it."""
+        self.places = tuple(tensor.clone() for tensor in next(self.batches))
+        stream = torch.cuda.Stream()  # what happens only once must not be recorded, and not happen on the usual stream
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.train(*self.places)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.optimizer.zero_grad(set_to_none=True)  # the gradients of the graph are its own
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.train(*self.places)
+        return graph.replay
+
+    def train(self, pixels: Tensor, labels: Tensor) -> None:
+        """One step on a batch."""
         outcome = self.forward(pixels, labels, self.draw())
         self.optimizer.zero_grad(set_to_none=True)
         sum(outcome.terms).backward()

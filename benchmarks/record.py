@@ -5,20 +5,21 @@ from datetime import date
 from importlib import metadata
 from typing import Any
 
-from ramnp.backend import get_backend
 from ramnp.training.provenance import count_cores, processor
 
 PACKAGES = ("torch", "cupy-cuda12x", "cupy-cuda13x")  # named where they are installed
 
 
-def record(command: str, backend: str, known: dict[str, Any], sections: dict[str, Any]) -> dict[str, Any]:
-    """The object that goes into the file; `known` is the `provenance` of the start."""
+def record(
+    command: str, backend: str, gpu: str | None, known: dict[str, Any], sections: dict[str, Any]
+) -> dict[str, Any]:
+    """The object that goes into the file; `gpu` is the name of the card, `known` the `provenance` of the start."""
     machine = {"system": platform.system(), "architecture": platform.machine(), "cores": count_cores()}
     return {
         "date": date.today().isoformat(),
         "command": command,
         "backend": backend,
-        "machine": machine | {"processor": processor(), "gpu": get_backend(backend).device},
+        "machine": machine | {"processor": processor(), "gpu": gpu},
         "versions": known["versions"] | packages(),
         "git_revision": known["git_revision"],
         "sections": sections,

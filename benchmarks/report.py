@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks import targets
+from benchmarks.gpu.section import GPU, NOT_RUN
 from benchmarks.memory import MEMORY
 from benchmarks.predict import PREDICT
 from benchmarks.record import origin
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Section] = {
     "memory": MEMORY,
     "predict": PREDICT,
     "accuracy": ACCURACY,
+    "gpu": GPU,
 }
 DOCUMENT = Path("docs/performance.md")
 HEAD = """\
@@ -76,7 +78,11 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
         command += f" --document {document.as_posix()}"
     parts = [HEAD.format(command=command, origins="\n".join(f"- {origin(found)}" for found in records))]
     on_cpu = {
-        name: each for found in records if found["backend"] == "numpy" for name, each in found["sections"].items()
+        name: each
+        for found in records
+        if found["backend"] == "numpy"
+        for name, each in found["sections"].items()
+        if name in targets.BY_SECTION
     }
     if on_cpu:
         parts.append(f"## Targets\n\n{targets.text(on_cpu)}\n")
@@ -85,6 +91,8 @@ def write_document(paths: list[Path], document: Path = DOCUMENT) -> None:
         for name, title, text in texts(found):
             picture = f"\n![{title}]({document.stem}/{name}.png)\n" if name in drawn else ""
             parts.append(f"## {title}\n\n{text}\n{picture}")
+    if document.name == DOCUMENT.name and not any("gpu" in found["sections"] for found in records):
+        parts.append(f"## {GPU.title}\n\n{NOT_RUN}\n")
     write_atomically(document, lambda file: file.write("\n".join(parts).encode()))
 
 

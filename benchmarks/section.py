@@ -61,18 +61,26 @@ def task_of(config: Config, side: int, backend: str) -> Task:
     return Task(replace(config, workers=default_workers(config)), side, backend)
 
 
+def one_worker(task: Task) -> Task:
+    """The task, with one worker."""
+    return replace(task, config=replace(task.config, workers=1))
+
+
 def label(name: str) -> str:
     """A contestant's name where no heading says that it is PyTorch's."""
     return name if name.startswith(("ramnp", "PyTorch")) else f"PyTorch, {name}"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table that can be read as it is, numbers to the right."""
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int = 1) -> str:
+    """A Markdown table that can be read as it is, numbers, which begin with that column, to the right."""
     lines = [list(header), *map(list, rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
-    cells = [[lines[0][0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(lines[0][1:], widths[1:], strict=True))]]
-    cells.append(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
-    cells += [
-        [a.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))] for a, *rest in lines[1:]
+    rule = [("-" * width)[:-1] + (":" if place >= numbers_from else "-") for place, width in enumerate(widths)]
+    cells = [
+        [
+            c.rjust(w) if place >= numbers_from else c.ljust(w)
+            for place, (c, w) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
     ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (cells[0], rule, *cells[1:]))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ramnp.backend import get_backend
+from benchmarks.backends import backend_called
 from ramnp.config import Config
 from ramnp.data.batch import Batch
 from ramnp.network.classifier import Classifier
@@ -21,7 +21,7 @@ class Task:
     Attributes:
         config: its `workers` are processes of ramnp, and threads of the others.
         side: of the images, in pixels.
-        backend: "numpy" or "cupy".
+        backend: "numpy", "cupy" or "stand-in".
     """
 
     config: Config
@@ -35,7 +35,7 @@ class Task:
 
     def trainer(self) -> Trainer:
         """ramnp's trainer."""
-        return Trainer(self.config, self.image_shape, CLASSES, get_backend(self.backend))
+        return Trainer(self.config, self.image_shape, CLASSES, backend_called(self.backend))
 
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """A batch of random images (B, H, W, 1), uint8, with labels: what there is to see does not change the time."""

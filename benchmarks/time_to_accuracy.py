@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.record import record
 from benchmarks.section import Section, table
 from ramnp import data
-from ramnp.backend import Backend, get_backend, limit_threads
-from ramnp.cli import Parser, add_config_flags, chosen_config, count, run
+from ramnp.backend import Backend, limit_threads
+from ramnp.cli import Parser, add_backend_flags, add_config_flags, chosen_backend, chosen_config, count, run
 from ramnp.config import Config
 from ramnp.errors import DivergenceError, UsageError
 from ramnp.files import make_folder, write_json
@@ -155,7 +155,7 @@ def build_parser() -> Parser:
     )
     group.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of weights, order and samples (0)")
     group.add_argument("--workers", type=int, default=argparse.SUPPRESS, help="as of ramnp.train (the cores, up to 4)")
-    group.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="auto", help="(auto)")
+    add_backend_flags(group)
     group.add_argument("--limit-batches", type=count, metavar="N", help="train and evaluate on N batches an epoch only")
     group.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     return parser
@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         config = dataclasses.replace(config, decay_epochs=config.epochs)
     if "workers" not in arguments and arguments.config is None:
         config = dataclasses.replace(config, workers=default_workers(config))
-    backend = get_backend(arguments.backend)
+    backend = chosen_backend(arguments)
     if arguments.json:
         make_folder(arguments.json.parent)  # now, and not after the training
     race = Race(
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     print("\n" + text(found))
     if arguments.json:
         command = " ".join(["python -m benchmarks.time_to_accuracy", *(sys.argv[1:] if argv is None else argv)])
-        write_json(arguments.json, record(command, backend.name, known, {"accuracy": found}))
+        write_json(arguments.json, record(command, backend.name, backend.device, known, {"accuracy": found}))
     return 1 if found["missed"] else 0
 
 

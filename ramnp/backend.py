@@ -4,6 +4,8 @@ You choose a backend once and pass it to the model's constructor. The rest of th
 which is the module `numpy` or `cupy`, so the same lines of code run on both.
 """
 
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -51,8 +53,10 @@ def limit_threads(threads: int | None) -> Any:
     Use 1 if several processes share the cores: otherwise their threads wait for each other far longer than they save.
     None leaves the number as it is.
     """
-    from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
-
+    try:
+        from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
+    except ImportError:  # a clone on a GPU machine without network: only the speed of CPU work suffers
+        return nullcontext()
     return threadpool_limits(threads, user_api="blas")
 
 
@@ -74,6 +78,25 @@ def get_backend(name: str = "auto") -> Backend:
     raise BackendError(f"unknown backend '{name}': choose numpy, cupy or auto")
 
 
+def select_device(number: int) -> None:
+    """Let this process, and those that it starts, see one GPU only. Call it before anything uses CUDA.
+
+    Args:
+        number: of the GPU, counted from 0 among those that CUDA_VISIBLE_DEVICES shows.
+
+    Raises:
+        BackendError: CUDA_VISIBLE_DEVICES shows fewer.
+    """
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(number)
+        return
+    names = [name.strip() for name in shown.split(",") if name.strip()]
+    if number >= len(names):
+        raise BackendError(f"there is no GPU {number}: CUDA_VISIBLE_DEVICES={shown} shows {len(names)}, counted from 0")
+    os.environ["CUDA_VISIBLE_DEVICES"] = names[number]
+
+
 def _cupy_backend() -> Backend:
     try:
         import cupy
@@ -86,8 +109,43 @@ def _cupy_backend() -> Backend:
         (probe @ probe).get()
     except Exception as error:  # CuPy reports missing drivers and libraries in many types
         raise BackendError(
-            f"CuPy {cupy.__version__} finds no usable NVIDIA GPU ({first_line(error)}): check that `nvidia-smi` lists "
-            "the GPU, that the CuPy package fits the driver, and that CUDA's libraries are installed (`pip install "
-            "'cupy-cuda12x[ctk]'` or 'cupy-cuda13x[ctk]' installs them), or use --backend numpy"
+            f"CuPy {cupy.__version__} cannot use a GPU: {_explain(cupy, error)}, or use --backend numpy"
         ) from error
     return Backend("cupy", cupy)
+
+
+# Numbers of CUDA's errors (`cudaError_t`).
+_DRIVER_TOO_OLD, _NO_DEVICE, _INVALID_DEVICE, _NO_KERNEL_IMAGE = 35, 100, 101, 209
+
+
+def _explain(cupy: Any, error: Exception) -> str:
+    """What is wrong and what to do, from the error of the first computation on a GPU."""
+    runtime, said, status = cupy.cuda.runtime, str(error).lower(), getattr(error, "status", None)
+    package = runtime.runtimeGetVersion() // 1000  # 12090 is CUDA 12.9
+    driver = runtime.driverGetVersion()  # the newest CUDA it knows; 0: there is none
+    libraries = f"`pip install 'cupy-cuda{package}x[ctk]'`"
+    if not driver:
+        return "there is no NVIDIA driver: install one, so that `nvidia-smi` shows the GPU"
+    if status == _DRIVER_TOO_OLD:
+        other = f", or install cupy-cuda{driver // 1000}x in place of cupy-cuda{package}x" if driver >= 12000 else ""
+        return (
+            f"the NVIDIA driver is too old: it knows CUDA {driver // 1000}.{driver % 1000 // 10}, "
+            f"the package is for CUDA {package}: update the driver{other}"
+        )
+    if status in (_NO_DEVICE, _INVALID_DEVICE):
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if shown is None:
+            return "the driver finds no GPU: see what `nvidia-smi` says"
+        return f"CUDA_VISIBLE_DEVICES or --device asks for GPU {shown}, which is not there: see `nvidia-smi -L`"
+    if status == _NO_KERNEL_IMAGE or "gpu-architecture" in said:
+        card = runtime.getDeviceProperties(runtime.getDevice())
+        older = " install cupy-cuda12x in place of cupy-cuda13x," if package >= 13 else ""
+        return (
+            f"{card['name'].decode()}, of compute capability {card['major']}.{card['minor']}, is too old for CUDA "
+            f"{package}:{older} choose another GPU with --device"
+        )
+    if "libnvrtc" in said:
+        return f"NVRTC, which compiles its kernels, is missing: {libraries} brings it"
+    if "no such file" in said or "could not open" in said:
+        return f"a library or header of CUDA is missing ({first_line(error)}): {libraries} brings them"
+    return f"it fails with {first_line(error)}: see whether `nvidia-smi` works and fits cupy-cuda{package}x"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ramnp.backend import Backend, get_backend, select_device
 from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.files import read_json
@@ -16,7 +17,7 @@ from ramnp.presets import DEFAULT, PRESETS
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it: 128 + SIGINT
 BACKENDS = ("numpy", "cupy", "auto")
-BACKEND_HELP = "where to compute; auto takes a GPU if one works (auto)"
+BACKEND_HELP = "where to compute; auto takes a GPU if one works"
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,6 +46,31 @@ def count(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
     return value
+
+
+def add_backend_flags(parser: Any, default: str = "auto") -> None:
+    """Add `--backend` and `--device`, for `chosen_backend`, to a parser or a group of one."""
+    parser.add_argument("--backend", choices=BACKENDS, default=default, help=f"{BACKEND_HELP} ({default})")
+    parser.add_argument(
+        "--device", type=int, metavar="N", help="which GPU, among those that CUDA_VISIBLE_DEVICES shows (0, the first)"
+    )
+
+
+def chosen_backend(arguments: argparse.Namespace) -> Backend:
+    """The backend of `--backend`, on the GPU of `--device`.
+
+    Raises:
+        BackendError: it cannot be used.
+        UsageError: a GPU is chosen for a backend that uses none.
+    """
+    if arguments.device is None:
+        return get_backend(arguments.backend)
+    if arguments.backend == "numpy":
+        raise UsageError(f"--device {arguments.device} chooses a GPU: it needs --backend cupy")
+    if arguments.device < 0:
+        raise UsageError(f"--device must be at least 0, got {arguments.device}")
+    select_device(arguments.device)
+    return get_backend("cupy")
 
 
 def add_config_flags(parser: Parser) -> None:

@@ -21,8 +21,8 @@ import json
 import sys
 from pathlib import Path
 
-from ramnp.backend import get_backend, limit_threads
-from ramnp.cli import BACKEND_HELP, BACKENDS, Parser, count, description, run
+from ramnp.backend import limit_threads
+from ramnp.cli import Parser, add_backend_flags, chosen_backend, count, description, run
 from ramnp.data.source import SPLITS
 from ramnp.presets import title
 from ramnp.training.measure import by_first_location, evaluate, evaluate_redrawn, standard_error
@@ -34,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=SPLITS, default="test", help="images to evaluate on (test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of the averaged figure (10)")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    add_backend_flags(parser)
     parser.add_argument("--first-locations", action="store_true", help="print the error by first location as well")
     parser.add_argument(
         "--redrawn", type=count, metavar="N", help="evaluate on N other compositions of generated images as well"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
-    saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
+    saved, model, source = open_trained(arguments.path, arguments.split, chosen_backend(arguments))
     # On busy cores the threads of one product wait for each other far longer than they save.
     with limit_threads(1):
         starts = by_first_location(model, source) if arguments.first_locations else None

@@ -24,13 +24,13 @@ import sys
 from pathlib import Path
 
 from ramnp import data
-from ramnp.backend import Backend, get_backend, limit_threads
+from ramnp.backend import Backend, limit_threads
 from ramnp.cli import (
-    BACKEND_HELP,
-    BACKENDS,
     INTERRUPTED,
     Parser,
+    add_backend_flags,
     add_config_flags,
+    chosen_backend,
     chosen_config,
     count,
     description,
@@ -39,8 +39,9 @@ from ramnp.cli import (
 )
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
-from ramnp.errors import DivergenceError, OutputError, UsageError
+from ramnp.errors import DivergenceError, OutputError, UsageError, first_line
 from ramnp.presets import listing
+from ramnp.training.memory import too_large
 from ramnp.training.run import Run, heading, new_folder, read_run_config
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
@@ -115,7 +116,7 @@ def build_parser() -> Parser:
         default=argparse.SUPPRESS,
         help="seed of the weights, the order of the images and the sampled locations (0)",
     )
-    group.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    add_backend_flags(group)
     group.add_argument(
         "--workers",
         type=int,
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
         print(listing())
         return 0
     config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
-    backend = get_backend(arguments.backend)
+    backend = chosen_backend(arguments)
     # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
     if arguments.resume is None and arguments.config is None and "workers" not in arguments:
         config = dataclasses.replace(config, workers=default_workers(config))
@@ -148,9 +149,19 @@ def main(argv: list[str] | None = None) -> int:
         for line in idle(config, given_flags(arguments)):
             print(f"note: {line}")
     dataset = data.load(config)
-    if arguments.dry_run:
-        dry_run(config, dataset, backend)
-        return 0
+    try:
+        if arguments.dry_run:
+            dry_run(config, dataset, backend)
+            return 0
+        return train(arguments, config, dataset, backend)
+    except MemoryError as error:
+        reason = first_line(error)
+    # The error is gone here, and with it the arrays of the training.
+    raise too_large(config, dataset, backend, reason)
+
+
+def train(arguments: argparse.Namespace, config: Config, dataset: DataSet, backend: Backend) -> int:
+    """Fill a run folder; return the exit code."""
     folder = arguments.resume or new_folder(arguments.out, config)
     training = Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet)
     if arguments.resume:

@@ -6,12 +6,14 @@ host memory but behave like a GPU's where it matters:
 - they refuse implicit conversion to NumPy, and refuse to be mixed with NumPy arrays;
 - they refuse an `out` that shares memory with an input and is another object: CuPy then copies the input first;
 - they have only the functions, methods and keyword arguments that CuPy has;
-- they count what makes the host wait for the device (`counts.syncs`) and what is uploaded (`counts.uploads`).
+- they count what makes the host wait for the device (`counts.syncs`), what is uploaded (`counts.uploads`), and about
+  how many kernels CuPy would launch, by function (`counts.launches`).
 """
 
 import json
 import operator
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +29,11 @@ UFUNC_KEYWORDS = {"out", "dtype", "casting"}
 
 @dataclass
 class Counts:
-    """Host synchronisations and uploads so far."""
+    """Host synchronisations, uploads, and kernel launches by function so far."""
 
     syncs: int = 0
     uploads: int = 0
+    launches: Counter[str] = field(default_factory=Counter)
 
 
 counts = Counts()
@@ -38,6 +41,16 @@ counts = Counts()
 
 def _sync() -> None:
     counts.syncs += 1
+
+
+def _launched(name: str, result: Any, given: Any) -> Any:
+    """Count a kernel, unless the result is only a view of what was given, or memory that nothing was written to."""
+    result_is_view = isinstance(result, np.ndarray) and any(
+        isinstance(x, ndarray) and np.may_share_memory(result, x._host) for x in given
+    )
+    if not result_is_view and not name.startswith("empty"):
+        counts.launches[name] += 1
+    return result
 
 
 def _unwrap(value: Any) -> Any:
@@ -63,7 +76,9 @@ def _check_keywords(name: str, allowed: Any, keywords: dict[str, Any]) -> None:
         raise TypeError(f"cupy.{name} has no keyword argument {sorted(unknown)}")
 
 
-def _call(name: str, function: Any, allowed: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+def _call(
+    name: str, function: Any, allowed: Any, args: tuple[Any, ...], keywords: dict[str, Any], owner: Any = None
+) -> Any:
     _check_keywords(name, allowed, keywords)
     if not any(word.startswith("*") for word in allowed) and len(args) > len(allowed) and name not in API["ufuncs"]:
         raise TypeError(f"cupy.{name} takes {len(allowed)} arguments, not {len(args)}")
@@ -78,7 +93,10 @@ def _call(name: str, function: Any, allowed: Any, args: tuple[Any, ...], keyword
                 f"strict_cupy: cupy.{name} would copy an input that overlaps `out`; hand in the same object"
             )
     result = function(*_unwrap(args), **{word: _unwrap(value) for word, value in keywords.items()})
-    return out if out is not None else _wrap(result)
+    if out is not None:
+        counts.launches[name] += 1
+        return out
+    return _wrap(_launched(name, result, (*args, owner)))
 
 
 class ndarray:
@@ -111,12 +129,12 @@ class ndarray:
 
     def __getitem__(self, key: Any) -> "ndarray":
         key = self._key(key)
-        return ndarray(
-            np.asarray(self._host[(*key, ...)] if isinstance(key, tuple) and ... not in key else self._host[key])
-        )
+        found = np.asarray(self._host[(*key, ...)] if isinstance(key, tuple) and ... not in key else self._host[key])
+        return ndarray(_launched("getitem", found, (self,)))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._host[self._key(key)] = _unwrap(value)
+        counts.launches["setitem"] += 1
 
     @staticmethod
     def _key(key: Any) -> Any:
@@ -154,37 +172,42 @@ class ndarray:
         if name not in API["methods"]:
             raise AttributeError(f"cupy.ndarray has no attribute '{name}'")
         method = getattr(self._host, name)
-        return lambda *args, **keywords: _call(f"ndarray.{name}", method, API["methods"][name], args, keywords)
+        return lambda *args, **keywords: _call(f"ndarray.{name}", method, API["methods"][name], args, keywords, self)
 
 
-def _binary(function: Any, reflected: bool = False) -> Any:
+def _binary(name: str, function: Any, reflected: bool = False) -> Any:
     def method(self: ndarray, other: Any) -> ndarray:
         if not isinstance(other, ndarray | bool | int | float | np.generic):
             raise TypeError(f"strict_cupy: unsupported operand {type(other)}")
         other = _unwrap(other)
+        counts.launches[name] += 1
         return _wrap(function(other, self._host) if reflected else function(self._host, other))
 
     return method
 
 
-def _in_place(function: Any) -> Any:
+def _in_place(name: str, function: Any) -> Any:
     def method(self: ndarray, other: Any) -> ndarray:
+        counts.launches[name] += 1
         function(self._host, _unwrap(other))  # in place: operator.iadd on an array returns that array
         return self
 
     return method
 
 
+def _unary(name: str, function: Any) -> Any:
+    return lambda self: _wrap(_launched(name, function(self._host), ()))
+
+
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift"):
     _function = getattr(operator, _name + ("_" if _name in ("and", "or") else ""))
-    setattr(ndarray, f"__{_name}__", _binary(_function))
-    setattr(ndarray, f"__r{_name}__", _binary(_function, reflected=True))
-    setattr(ndarray, f"__i{_name}__", _in_place(getattr(operator, f"i{_name}")))
+    setattr(ndarray, f"__{_name}__", _binary(_name, _function))
+    setattr(ndarray, f"__r{_name}__", _binary(_name, _function, reflected=True))
+    setattr(ndarray, f"__i{_name}__", _in_place(_name, getattr(operator, f"i{_name}")))
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(ndarray, f"__{_name}__", _binary(getattr(operator, _name)))
-ndarray.__neg__ = lambda self: _wrap(-self._host)
-ndarray.__abs__ = lambda self: _wrap(abs(self._host))
-ndarray.__invert__ = lambda self: _wrap(~self._host)
+    setattr(ndarray, f"__{_name}__", _binary(_name, getattr(operator, _name)))
+for _name in ("neg", "abs", "invert"):
+    setattr(ndarray, f"__{_name}__", _unary(_name, getattr(operator, _name)))
 
 
 def asarray(a: Any, dtype: Any = None) -> ndarray:

@@ -1,17 +1,20 @@
 """Choosing a backend; and a training step that never waits for the device."""
 
+import os
 import sys
 import types
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import strict_cupy
 
-from ramnp.backend import NUMPY, Backend, get_backend
+from ramnp.backend import NUMPY, Backend, get_backend, limit_threads, select_device
 from ramnp.config import Config
 from ramnp.data.batch import Batch
 from ramnp.data.source import Source, Split
-from ramnp.errors import BackendError
+from ramnp.errors import BackendError, UsageError
 from ramnp.network import build
 from ramnp.training.measure import by_first_location, evaluate
 from ramnp.training.trainer import Trainer
@@ -35,17 +38,120 @@ def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
     assert get_backend("auto") is NUMPY
 
 
-def test_without_a_gpu_the_error_says_so(monkeypatch):
-    def no_device(*args, **kwargs):
-        raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected\nsecond line")
+class CudaError(RuntimeError):
+    """As CuPy raises it."""
 
-    cupy = types.SimpleNamespace(__version__="14.0.0", ones=no_device, float32=np.float32)
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    with pytest.raises(BackendError, match=r"no usable NVIDIA GPU \(cudaErrorNoDevice") as error:
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+def fake_cupy(error, package=12090, driver=12080):
+    """A CuPy whose first computation fails."""
+
+    def fails(*args, **kwargs):
+        raise error
+
+    card = {"name": b"Old Card", "major": 6, "minor": 1}
+    runtime = types.SimpleNamespace(
+        runtimeGetVersion=lambda: package,
+        driverGetVersion=lambda: driver,
+        getDevice=lambda: 0,
+        getDeviceProperties=lambda number: card,
+    )
+    cuda = types.SimpleNamespace(runtime=runtime)
+    return types.SimpleNamespace(__version__="14.2.0", ones=fails, float32=np.float32, cuda=cuda)
+
+
+# (what CuPy 14 raises, versions, what the line says)
+TOO_OLD = CudaError(35, "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+ARCHITECTURE = RuntimeError("nvrtc: error: invalid value for --gpu-architecture (-arch)\n")
+NVRTC = RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.12\n')
+CUBLAS = ImportError('Failure finding "libcublas.so.13 or libcublas.so.12": No such file: libcublas.so.12\n')
+HEADER = RuntimeError(
+    'k.cu(1): catastrophic error: could not open source file "cuda_fp16.h"\n  #include <cuda_fp16.h>\n'
+)
+TROUBLES = [
+    (TOO_OLD, {"driver": 0}, "there is no NVIDIA driver"),
+    (TOO_OLD, {"driver": 12040, "package": 13000}, r"knows CUDA 12.4, .* CUDA 13: update .* cupy-cuda12x in place of"),
+    (TOO_OLD, {"driver": 11040}, "knows CUDA 11.4, the package is for CUDA 12: update the driver, or use"),
+    (CudaError(100, "cudaErrorNoDevice: no CUDA-capable device"), {}, "the driver finds no GPU"),
+    (ARCHITECTURE, {"package": 13000}, "Old Card, of compute capability 6.1, is too old for CUDA 13: .* cupy-cuda12x"),
+    (ARCHITECTURE, {}, "Old Card, of compute capability 6.1, is too old for CUDA 12: choose another"),
+    (CudaError(209, "cudaErrorNoKernelImageForDevice"), {"package": 13000}, "is too old for CUDA 13"),
+    (NVRTC, {}, r"NVRTC, .* is missing: `pip install 'cupy-cuda12x\[ctk\]'`"),
+    (CUBLAS, {"package": 13000}, r"libcublas.* `pip install 'cupy-cuda13x\[ctk\]'`"),
+    (HEADER, {}, r"cuda_fp16.* `pip install"),
+    (ValueError("something else\nand more"), {}, "it fails with something else: see whether `nvidia-smi`"),
+]
+
+
+@pytest.mark.parametrize(("error", "versions", "said"), TROUBLES, ids=range(len(TROUBLES)))
+def test_what_is_wrong_with_a_gpu_is_said_in_a_line(error, versions, said, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(error, **versions))
+    with pytest.raises(BackendError, match=said) as found:
         get_backend("cupy")
-    assert "pip install" in str(error.value)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(found.value)
+    assert str(found.value).endswith(", or use --backend numpy")
     assert get_backend("auto") is NUMPY
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(CudaError(100, "cudaErrorNoDevice")))
+    with pytest.raises(BackendError, match="asks for GPU 5, which is not there"):
+        get_backend("cupy")
+
+
+@pytest.mark.parametrize(
+    ("shown", "number", "chosen"), [(None, 1, "1"), ("2,3", 1, "3"), ("GPU-8a, GPU-9b", 0, "GPU-8a")]
+)
+def test_a_gpu_is_chosen_among_those_that_are_shown(shown, number, chosen, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown or "")  # restored afterwards
+    if shown is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    select_device(number)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == chosen
+
+
+@pytest.mark.parametrize("shown", ["0,1", "", "-1"])
+def test_a_gpu_beyond_those_that_are_shown_is_refused(shown, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    with pytest.raises(BackendError, match=f"no GPU 2: CUDA_VISIBLE_DEVICES={shown} shows"):
+        select_device(2)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == shown
+
+
+COMMANDS = {
+    "ramnp.train": [],
+    "ramnp.evaluate": ["mnist-2"],
+    "ramnp.analysis": ["mnist-2"],
+    "ramnp.gradcheck": [],
+    "ramnp.reproduce": ["mnist-2"],
+    "benchmarks": [],
+    "benchmarks.time_to_accuracy": [],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_with_a_backend_takes_a_device(command, monkeypatch):
+    home = "benchmarks.command" if command == "benchmarks" else command
+    home += ".__main__" if find_spec(command).submodule_search_locations and command != "benchmarks" else ""
+    main = import_module(home).main
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4")
+    with pytest.raises(BackendError, match="no GPU 1: CUDA_VISIBLE_DEVICES=4 shows 1"):
+        main([*COMMANDS[command], "--backend", "cupy", "--device", "1"])
+    with pytest.raises(UsageError, match="it needs --backend cupy"):
+        main([*COMMANDS[command], "--backend", "numpy", "--device", "0"])
+    with pytest.raises(UsageError, match="--device must be at least 0"):
+        main([*COMMANDS[command], "--backend", "cupy", "--device", "-1"])
+
+
+def test_threads_stay_as_they_are_without_threadpoolctl(monkeypatch):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    with limit_threads(1):
+        pass
 
 
 def test_the_gpu_is_named():

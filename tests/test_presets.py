@@ -26,12 +26,12 @@ def trained(monkeypatch, tmp_path):
     monkeypatch.setattr(glimpses, "plot_images", lambda model, source, folder, names: folder / "picture.png")
 
     def run(preset, backend):
-        monkeypatch.setattr(train, "get_backend", lambda name: backend)
+        monkeypatch.setattr(train, "chosen_backend", lambda arguments: backend)
         folder = tmp_path / backend.name
         sizes = ("--workers", "1", "--batch-size", "4", "--validation", "4", "--epochs", "1")
         assert train.main(["--preset", preset, *sizes, "--quiet", "--out", str(folder)]) == 0
         assert json.loads((folder / "result.json").read_text())["preset"] == preset
-        monkeypatch.setattr(evaluate, "get_backend", lambda name: backend)
+        monkeypatch.setattr(evaluate, "chosen_backend", lambda arguments: backend)
         assert evaluate.main([str(folder), "--json"]) == 0
         with np.load(folder / "checkpoint.npz") as file:
             return {name: file[name] for name in file.files if name.startswith("parameter/")}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ramnp.analysis.policy import CHOOSERS, analyse
-from ramnp.backend import get_backend, limit_threads
-from ramnp.cli import BACKEND_HELP, BACKENDS, Parser, count, description, run
+from ramnp.backend import limit_threads
+from ramnp.cli import Parser, add_backend_flags, chosen_backend, count, description, run
 from ramnp.data.source import SPLITS
 from ramnp.errors import UsageError
 from ramnp.network.model import RecurrentAttentionModel
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=SPLITS, default="test", help="images to analyse (test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of averaged figures (10)")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    add_backend_flags(parser)
     parser.add_argument(
         "--limit-batches", type=count, metavar="N", help=f"analyse only the first N batches of {BATCH} images"
     )
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.plot and arguments.plot.suffix != ".png":
         raise UsageError(f"--plot {arguments.plot}: the picture is a PNG; choose a name that ends in .png")
-    saved, model, source = open_trained(arguments.path, arguments.split, get_backend(arguments.backend))
+    saved, model, source = open_trained(arguments.path, arguments.split, chosen_backend(arguments))
     if not isinstance(model, RecurrentAttentionModel):
         raise UsageError(f"{saved.path} is a network that sees the whole image: it has no locations to analyse")
     with limit_threads(1):  # as in ramnp.evaluate

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
-
 from ramnp.errors import DataError, first_line
 
 
@@ -26,7 +24,11 @@ def data_root() -> Path:
     if chosen := os.environ.get("RAMNP_DATA"):
         return Path(chosen).expanduser()
     beside = Path(__file__).resolve().parents[2] / "datasets"
-    return beside if beside.is_dir() else Path(pooch.os_cache("ramnp"))
+    if beside.is_dir():
+        return beside
+    import pooch  # here and below: MNIST is in the clone, and needs neither network nor pooch
+
+    return Path(pooch.os_cache("ramnp"))
 
 
 def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
@@ -44,9 +46,11 @@ def locate(dataset: str, name: str, mirrors: Sequence[str], md5: str) -> Path:
     if path.exists():
         return path
     reason = "no mirror is known"
-    pooch.get_logger().setLevel("ERROR")  # the progress bar says enough
     for mirror in mirrors:
         try:
+            import pooch
+
+            pooch.get_logger().setLevel("ERROR")  # the progress bar says enough
             pooch.retrieve(mirror + name, f"md5:{md5}", fname=name, path=folder, progressbar=True)
         except Exception as error:  # no network, no such file, a wrong checksum: try the next mirror
             reason = first_line(error)

@@ -19,8 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ramnp.backend import get_backend
-from ramnp.cli import Parser, run
+from ramnp.cli import Parser, add_backend_flags, chosen_backend, run
 from ramnp.errors import UsageError
 from ramnp.files import write_atomically
 from ramnp.gradcheck.own import PARTS, check_part
@@ -75,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(prog="python -m ramnp.gradcheck", description=__doc__.split(": ", 1)[1])
     parser.add_argument("file", nargs="?", metavar="FILE.py[:NAME]", help="your own code; it is executed")
     parser.add_argument("--only", choices=list(PARTS), metavar="PART", help=f"one part of ramnp: {', '.join(PARTS)}")
-    parser.add_argument("--backend", choices=("numpy", "cupy", "auto"), default="numpy", help="(numpy)")
+    add_backend_flags(parser, default="numpy")
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are checked (0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too; autograders read it")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for each part of your file (20)")
@@ -85,13 +84,13 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.seed < 0:
         raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
     if arguments.file:
-        if arguments.only or arguments.backend != "numpy":
+        if arguments.only or arguments.backend != "numpy" or arguments.device is not None:
             raise UsageError("--only and --backend are for ramnp's own parts; name yours as FILE.py:NAME")
         path, _, only = arguments.file.partition(".py:")
         path = path + ".py" if only else path
         rows = check_file(Path(path), only or None, arguments.seed, arguments.timeout)
     else:
-        backend = get_backend(arguments.backend)
+        backend = chosen_backend(arguments)
         names = [arguments.only] if arguments.only else list(PARTS)
         rows = merge(row for name in names for row in check_part(name, backend, arguments.seed))
     print(table(rows))

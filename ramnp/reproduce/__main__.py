@@ -17,8 +17,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ramnp.backend import Backend, get_backend
-from ramnp.cli import BACKEND_HELP, BACKENDS, INTERRUPTED, Parser, count, description, run
+from ramnp.backend import Backend
+from ramnp.cli import INTERRUPTED, Parser, add_backend_flags, chosen_backend, count, description, run
 from ramnp.errors import OutputError, RamnpError, UsageError
 from ramnp.presets import ROWS
 from ramnp.reproduce.results import result_path
@@ -47,7 +47,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--resume", action="store_true", help="resume started runs only; start no new ones")
     parser.add_argument("--list", action="store_true", help="print the rows, their targets and their results so far")
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help=BACKEND_HELP)
+    add_backend_flags(parser)
     parser.add_argument(
         "--workers", type=count, metavar="N", help="processes that share each batch on the CPU (the cores, up to 4)"
     )
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.report:
         report(out, arguments.report)
         return 0
-    backend, code = get_backend(arguments.backend), 0
+    backend, code = chosen_backend(arguments), 0
     if arguments.ship:
         ship_row(arguments.ship, arguments.seeds, out, backend)
         return 0

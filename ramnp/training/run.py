@@ -12,8 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ramnp.backend import Backend
 from ramnp.config import Config
 from ramnp.data.source import SPLITS, DataSet
@@ -23,6 +21,7 @@ from ramnp.presets import changes, title
 from ramnp.training import checkpoint
 from ramnp.training.measure import evaluate
 from ramnp.training.optim import learning_rate
+from ramnp.training.progress import Bar
 from ramnp.training.provenance import provenance
 from ramnp.training.trainer import Trainer
 
@@ -72,7 +71,7 @@ class Run:
     def say(self, text: str) -> None:
         """Print a line above the progress bar, unless quiet."""
         if not self.quiet:
-            tqdm.write(text, file=sys.stdout)
+            Bar.write(text, file=sys.stdout)
 
     def start(self) -> None:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
@@ -171,7 +170,7 @@ class Run:
                 f"but the run ends after {config.epochs} (--epochs)"
             )
         steps = min(self.steps_per_epoch, self.limit_batches or self.steps_per_epoch)
-        with tqdm(
+        with Bar(
             total=config.epochs * steps * size,
             initial=self.epoch * steps * size,
             unit=" images",
@@ -182,7 +181,7 @@ class Run:
             while self.epoch < config.epochs:
                 self.fit_epoch(steps, bar)
 
-    def fit_epoch(self, steps: int, bar: tqdm) -> None:
+    def fit_epoch(self, steps: int, bar: Bar) -> None:
         """Train one epoch, validate, save."""
         config, trainer, epoch = self.config, self.trainer, self.epoch + 1
         started = time.perf_counter()

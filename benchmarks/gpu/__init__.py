@@ -1,0 +1,1 @@
+"""One command that proves the GPU path: `python -m benchmarks.gpu --help`."""
