@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.backends import STAND_IN, backend_called
-from benchmarks.contestants import Ramnp, Task, pytorch
+from benchmarks.contestants import Ramnp, pytorch
 from benchmarks.floor import Floor, products_of_a_step
 from benchmarks.gpu.asked import Asked, Tell
 from benchmarks.gpu.process import ROOT
 from benchmarks.resident import MB, STATUS, resident
 from benchmarks.section import one_worker, preset_task
 from benchmarks.shares import seconds_a_batch
+from benchmarks.task import Task
 from benchmarks.timing import Contestant, Plan, Unavailable, child, measure
 from ramnp.errors import RamnpError, first_line
 
