@@ -158,29 +158,43 @@ class GlimpseNetwork(nn.Module):
 
 
 class Core(nn.Module):
-    """The recurrent core, an RNN with ReLU or an LSTM with gates in the order i, f, o, u; weights (out, in)."""
+    """The recurrent core: an RNN with ReLU, an LSTM with columns i, f, o, u, or a GRU with x_n, r, k, y_n.
+
+    Weights are (out, in).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if config.core not in ("rnn", "lstm"):
+        columns = {"rnn": (1, 1), "lstm": (4, 4), "gru": (3, 4)}  # of the weights and of the bias, in units
+        if config.core not in columns:
             raise NotImplementedError(f"a {config.core} core in PyTorch")
-        self.lstm = config.core == "lstm"
-        width = config.units * (4 if self.lstm else 1)
+        self.kind = config.core
+        width, biases = (config.units * count for count in columns[config.core])
         self.W_hh = nn.Parameter(torch.empty(width, config.units))
         self.W_gh = nn.Parameter(torch.empty(width, config.glimpse_units))
-        self.b = nn.Parameter(torch.empty(width))
+        self.b = nn.Parameter(torch.empty(biases))
 
     def forward(self, t: int, g: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """The next h and c, after step t. Before the first, h is zero."""
+        if self.kind == "gru":
+            return self.gru(g, h), c
         z = functional.linear(g, self.W_gh, self.b)
         if t > 0:
             z = z.addmm_(h, self.W_hh.T)
-        if not self.lstm:
+        if self.kind == "rnn":
             return z.relu_(), c
         ifo, u = z.split([3 * h.shape[1], h.shape[1]], dim=1)
         i, f, o = ifo.sigmoid().chunk(3, dim=1)
         c = torch.addcmul(f * c, i, u.tanh())
         return o * c.tanh(), c
+
+    def gru(self, g: Tensor, h: Tensor) -> Tensor:
+        """The next h of a GRU, by PyTorch's own cell, which has the columns r, k, n, and two biases for each."""
+        b_x, b_r, b_k, b_y = self.b.chunk(4)
+        W_n, W_r, W_k = self.W_gh.chunk(3)
+        of_input = torch.cat([b_r, b_k, b_x])
+        of_state = torch.cat([torch.zeros_like(b_r), torch.zeros_like(b_k), b_y])
+        return torch.gru_cell(g, h, torch.cat([W_r, W_k, W_n]), self.W_hh, of_input, of_state)
 
 
 class Policy(nn.Module):
@@ -188,6 +202,8 @@ class Policy(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if config.policy != "learned":
+            raise NotImplementedError(f"a {config.policy} policy in PyTorch")
         self.squash = {"tanh": torch.tanh, "clip": lambda a: a.clamp(-1, 1), "linear": lambda a: a}[config.squash]
         width = config.units
         self.hidden = nn.Identity()
@@ -221,7 +237,7 @@ class Ram(nn.Module):
         self.core = Core(config)
         self.action = nn.Linear(config.units, classes)
         self.given = config.glimpses
-        if config.policy == "learned":
+        if not config.control:
             self.policy, self.baseline = Policy(config), nn.Linear(config.units, 1)
             self.given = 0 if config.first_location == "learned" else 1
 

@@ -4,18 +4,58 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from ramnp.training.trained import load_pretrained
+if TYPE_CHECKING:  # for editors and type checkers, which know these names and complete them
+    from ramnp.config import Config as Config
+    from ramnp.data.source import DataSet as DataSet
+    from ramnp.data.source import Split as Split
+    from ramnp.data.source import hold_out as hold_out
+    from ramnp.data.task import Task as Task
+    from ramnp.gradcheck.numeric import check_gradient as check_gradient
+    from ramnp.network import build as build
+    from ramnp.network.classifier import Classifier as Classifier
+    from ramnp.network.core import Core as Core
+    from ramnp.network.core import CoreCache as CoreCache
+    from ramnp.network.glimpse import GlimpseNetwork as GlimpseNetwork
+    from ramnp.network.model import RecurrentAttentionModel as RecurrentAttentionModel
+    from ramnp.network.parameters import Part as Part
+    from ramnp.network.policy import GaussianPolicy as GaussianPolicy
+    from ramnp.presets import PRESETS as PRESETS
+    from ramnp.presets import Row as Row
+    from ramnp.presets import add_preset as add_preset
+    from ramnp.registry import register as register
+    from ramnp.training.optim import Optimizer as Optimizer
+    from ramnp.training.trained import load_pretrained as load_pretrained
+    from ramnp.training.trainer import Trainer as Trainer
 
 try:
     __version__ = version("ramnp")
 except PackageNotFoundError:  # used from a source tree that is not installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__", "load_pretrained"]
-
 # A name is imported when it is first asked for, so that `import ramnp` costs little more than NumPy.
-_HOME = {"load_pretrained": "ramnp.training.trained"}
+_HOME = {
+    "Classifier": "ramnp.network.classifier",
+    "Config": "ramnp.config",
+    "Core": "ramnp.network.core",
+    "CoreCache": "ramnp.network.core",
+    "DataSet": "ramnp.data.source",
+    "GaussianPolicy": "ramnp.network.policy",
+    "GlimpseNetwork": "ramnp.network.glimpse",
+    "Optimizer": "ramnp.training.optim",
+    "PRESETS": "ramnp.presets",
+    "Part": "ramnp.network.parameters",
+    "RecurrentAttentionModel": "ramnp.network.model",
+    "Row": "ramnp.presets",
+    "Split": "ramnp.data.source",
+    "Task": "ramnp.data.task",
+    "Trainer": "ramnp.training.trainer",
+    "add_preset": "ramnp.presets",
+    "build": "ramnp.network",
+    "check_gradient": "ramnp.gradcheck.numeric",
+    "hold_out": "ramnp.data.source",
+    "load_pretrained": "ramnp.training.trained",
+    "register": "ramnp.registry",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_HOME})

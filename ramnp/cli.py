@@ -5,10 +5,12 @@ import dataclasses
 import difflib
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ramnp import registry
 from ramnp.backend import Backend, get_backend, select_device
 from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
@@ -73,6 +75,44 @@ def chosen_backend(arguments: argparse.Namespace) -> Backend:
     return get_backend("cupy")
 
 
+def located(source: str) -> str:
+    """What `--import` names: the path of a file, from the root, or else the name of a module."""
+    file = Path(source if source.endswith(".py") else f"{source}.py").expanduser()
+    return str(file.resolve()) if source.endswith(".py") or file.is_file() else source
+
+
+def add_import_flag(parser: Parser) -> None:
+    """Add `--import`."""
+    parser.add_argument(
+        "--import", dest="import_", type=located, metavar="PARTS", default=argparse.SUPPRESS,
+        help="a file (my_parts.py) or module that registers parts of your own; IT IS EXECUTED (docs/extending.md)",
+    )  # fmt: skip
+
+
+def import_parts(argv: list[str] | None) -> None:
+    """Import what `--import` names, before the flags are made whose choices it adds to.
+
+    Only a command line says what is imported: a checkpoint or a run folder may come from anybody.
+
+    Raises:
+        UsageError: that failed.
+    """
+    parser = Parser(add_help=False)
+    add_import_flag(parser)
+    source = getattr(parser.parse_known_args(argv)[0], "import_", None)
+    if source is None:
+        return
+    try:
+        registry.load(source)
+    except Exception as error:
+        missing = isinstance(error, FileNotFoundError | ModuleNotFoundError)
+        if missing and source in (getattr(error, "filename", None), getattr(error, "name", None)):
+            raise UsageError(f"--import {source}: there is no such file or module") from error
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise UsageError(f"--import {source}: {where}{type(error).__name__}: {first_line(error)}") from error
+
+
 def add_config_flags(parser: Parser) -> None:
     """Add `--preset`, `--config`, and a flag for every field of the model, the learning rule and the data.
 
@@ -118,15 +158,15 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
             raise UsageError(f"{arguments.config} does not hold a configuration: pass the config.json of a run")
     preset = arguments.preset or values.get("preset", DEFAULT)
     config = Config.from_json(values | {"preset": preset}, base=PRESETS[preset])
-    config = dataclasses.replace(config, **given_flags(arguments))
+    config = dataclasses.replace(config, **{"import_": ""} | given_flags(arguments))
     if config.data_path:  # absolute, so that the run can be resumed from any folder
         config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))
     return config
 
 
-def given_flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The configuration fields that the user set with a flag."""
-    fields = set(describe(Config)) - {"preset"}
+def given_flags(arguments: argparse.Namespace, group: type[Group] = Config) -> dict[str, Any]:
+    """The fields of the configuration, or of a group of it, that the user set with a flag."""
+    fields = set(describe(group)) - {"preset"}
     return {name: value for name, value in vars(arguments).items() if name in fields}
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from ramnp.errors import UsageError
+from ramnp import registry
+from ramnp.errors import UnknownPartError, UsageError
 
 
 class AtLeast(NamedTuple):
@@ -51,6 +52,18 @@ class Within(NamedTuple):
         return f"from {self.least} to {self.most}"
 
 
+class NameOf(NamedTuple):
+    """The range of a field that chooses a part by its name: those registered for a kind, yours included."""
+
+    kind: str
+
+    def __contains__(self, value: object) -> bool:
+        return value in registry.names(self.kind)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(registry.names(self.kind))}"
+
+
 class Group:
     """A frozen dataclass that checks its fields against their annotations.
 
@@ -68,8 +81,9 @@ class ModelConfig(Group):
     """the network"""
 
     model: Annotated[
-        Literal["ram", "fc", "cnn"],
+        str,
         "recurrent attention, or a network that sees the whole image (ramnp/network/whole_image.py)",
+        NameOf("model"),
     ] = "ram"
     fc_units: Annotated[
         int, "width of the fully connected hidden layers of fc and cnn", AtLeast(1, below=1_000_000)
@@ -78,16 +92,17 @@ class ModelConfig(Group):
     patch: Annotated[int, "side g of the finest patch, in pixels", AtLeast(1, below=10_000)] = 8
     scales: Annotated[int, "patches per glimpse, K, with sides g, 2g, 4g, ...", AtLeast(1, below=16)] = 1
     glimpse_network: Annotated[
-        Literal["linear", "conv"], "how a glimpse is read: fully connected, or with convolutions first"
+        str, "how a glimpse is read: fully connected, or with convolutions first", NameOf("glimpse_network")
     ] = "linear"
-    core: Annotated[Literal["rnn", "lstm"], "recurrent core"] = "rnn"
+    core: Annotated[str, "recurrent core", NameOf("core")] = "rnn"
     units: Annotated[int, "width N of the recurrent state", AtLeast(1, below=1_000_000)] = 256
     what_units: Annotated[int, "width of h_g, which encodes what was seen", AtLeast(1, below=1_000_000)] = 128
     where_units: Annotated[int, "width of h_l, which encodes where it was seen", AtLeast(1, below=1_000_000)] = 128
     glimpse_units: Annotated[int, "width G of the glimpse vector g_t", AtLeast(1, below=1_000_000)] = 256
     policy: Annotated[
-        Literal["learned", "random", "centre"],
+        str,
         "how locations are chosen: by the network, or, as controls, uniformly at random or all at the centre",
+        NameOf("policy"),
     ] = "learned"
     first_location: Annotated[
         Literal["uniform", "centre", "learned"],
@@ -107,6 +122,11 @@ class ModelConfig(Group):
     pixel_mean: Annotated[float, "subtracted from every pixel; pixels are in [0, 1]", Within(0, 1)] = 0.0
     pixel_std: Annotated[float, "each pixel is then divided by this", AtLeast(1e-6, below=1e6)] = 1.0
     dtype: Annotated[Literal["float32", "float64"], "floating-point type"] = "float32"
+
+    @property
+    def control(self) -> bool:
+        """Whether no policy chooses the locations: they are given."""
+        return self.policy in ("random", "centre")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +152,7 @@ class LearningConfig(Group):
     early_weight: Annotated[
         float, "weight of the cross-entropy of each answer before the last, with --reward gain", AtLeast(0)
     ] = 0.2
-    optimizer: Annotated[Literal["adam", "sgd"], "optimizer; sgd has momentum"] = "adam"
+    optimizer: Annotated[str, "optimizer; sgd has momentum", NameOf("optimizer")] = "adam"
     lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
     policy_lr: Annotated[
         float, "learning rate of the location policy, as a multiple of that of the other parts", AtLeast(0)
@@ -152,12 +172,7 @@ class LearningConfig(Group):
 class DataConfig(Group):
     """the data"""
 
-    dataset: Annotated[
-        Literal[
-            "mnist", "translated-mnist", "cluttered-mnist", "fashion-mnist", "cifar10", "omniglot", "arrays", "folder"
-        ],
-        "the task; `python -m ramnp.data list` describes each",
-    ] = "mnist"
+    dataset: Annotated[str, "the task; `python -m ramnp.data list` describes each", NameOf("dataset")] = "mnist"
     validation: Annotated[
         int,
         "how many of the last training images to hold out, to choose the best epoch; 0 trains on all "
@@ -180,6 +195,7 @@ class RunConfig(Group):
     preset: Annotated[str, "name of the preset this configuration started from"] = "mnist-6"
     workers: Annotated[int, "processes that share each batch on the CPU", AtLeast(1, below=1000)] = 1
     seed: Annotated[int, "seed of the weights, the order of the data and the sampled locations", AtLeast(0)] = 0
+    import_: Annotated[str, "the module or file that registered parts of your own; none for ''"] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,11 +216,20 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
 
         Raises:
             UsageError: a name is unknown, or a value is invalid.
+            UnknownPartError: a part is not registered.
         """
         unknown = sorted(set(values) - set(describe(cls)))
         if unknown:
             raise UsageError(f"unknown configuration field '{unknown[0]}'")
-        return dataclasses.replace(base or cls(), **values)
+        try:
+            return dataclasses.replace(base or cls(), **values)
+        except UnknownPartError as error:
+            if not values.get("import_"):
+                raise
+            # It is not imported from here: who reads a file of somebody else must not run what that file names.
+            raise UnknownPartError(
+                f"{error}; it came with --import {values['import_']!r}: give that flag again, if you trust the file"
+            ) from error
 
 
 class Field(NamedTuple):
@@ -212,18 +237,20 @@ class Field(NamedTuple):
 
     kind: Any
     text: str
-    range: AtLeast | Above | Within | None = None
+    range: AtLeast | Above | Within | NameOf | None = None
 
     @property
     def choices(self) -> tuple[str, ...] | None:
         """The words to choose from, or None."""
+        if isinstance(self.range, NameOf):
+            return registry.names(self.range.kind)
         return get_args(self.kind) if get_origin(self.kind) is Literal else None
 
     def checked(self, name: str, value: Any) -> Any:
         """Return `value`, or raise a UsageError. An int is converted to a float if need be, nothing else."""
-        if self.choices:
-            if value not in self.choices:
-                raise UsageError(f"{flag(name)} must be one of {', '.join(self.choices)}, got {value!r}")
+        if choices := get_args(self.kind):
+            if value not in choices:
+                raise UsageError(f"{flag(name)} must be one of {', '.join(choices)}, got {value!r}")
             return value
         if self.kind is float and type(value) is int:
             value = float(value) if abs(value) < 2**1000 else math.inf
@@ -232,13 +259,15 @@ class Field(NamedTuple):
         if self.kind is float and not math.isfinite(value):
             raise UsageError(f"{flag(name)} must be finite, got {value}")
         if self.range is not None and value not in self.range:
+            if isinstance(self.range, NameOf):
+                raise UnknownPartError(f"{flag(name)} must be {self.range}, got {value!r}")
             raise UsageError(f"{flag(name)} must be {self.range}, got {value}")
         return value
 
 
 def flag(name: str) -> str:
     """The command-line flag of the field `name`."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def describe(cls: type) -> dict[str, Field]:
@@ -268,10 +297,14 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 
 
 def idle(config: Config, names: Iterable[str]) -> list[str]:
-    """One line for each of the fields `names` that has no effect in this configuration."""
+    """One line for each of the fields `names` that has no effect in this configuration.
+
+    A part of your own may use any field, so nothing is said about it.
+    """
     lines: dict[str, str] = {}
     for other, values, fields in ACTS_WITH:
-        if getattr(config, other) not in values:
+        value = getattr(config, other)
+        if value not in values and not registry.is_added(other, value):
             for name in fields:
-                lines.setdefault(name, f"{flag(name)} has no effect with {flag(other)} {getattr(config, other)}")
+                lines.setdefault(name, f"{flag(name)} has no effect with {flag(other)} {value}")
     return [line for name, line in lines.items() if name in names]

@@ -27,6 +27,10 @@ class UsageError(RamnpError, ValueError):
     exit_code = 2
 
 
+class UnknownPartError(UsageError):
+    """A configuration names a part that nobody has registered."""
+
+
 class BackendError(RamnpError):
     """The requested array backend cannot be used on this machine."""
 

@@ -22,7 +22,16 @@ import sys
 from pathlib import Path
 
 from ramnp.backend import limit_threads
-from ramnp.cli import Parser, add_backend_flags, chosen_backend, count, description, run
+from ramnp.cli import (
+    Parser,
+    add_backend_flags,
+    add_import_flag,
+    chosen_backend,
+    count,
+    description,
+    import_parts,
+    run,
+)
 from ramnp.data.source import SPLITS
 from ramnp.presets import title
 from ramnp.training.measure import by_first_location, evaluate, evaluate_redrawn, standard_error
@@ -30,6 +39,7 @@ from ramnp.training.trained import TRAINED, open_trained
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
     parser = Parser(prog="python -m ramnp.evaluate", description=description(__doc__))
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=SPLITS, default="test", help="images to evaluate on (test)")
@@ -39,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--redrawn", type=count, metavar="N", help="evaluate on N other compositions of generated images as well"
     )
+    add_import_flag(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     saved, model, source = open_trained(arguments.path, arguments.split, chosen_backend(arguments))

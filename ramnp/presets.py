@@ -114,6 +114,19 @@ ROWS: dict[str, Row] = {
 PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name, row in ROWS.items()}
 
 
+def add_preset(name: str, row: Row) -> None:
+    """Add a row of your own, so that `--preset` and `ramnp.reproduce` know it.
+
+    Raises:
+        ValueError: another row has that name.
+        UsageError: a field of the configuration cannot be used.
+    """
+    if ROWS.get(name, row) != row:
+        raise ValueError(f"there is another preset '{name}': give yours a name of its own")
+    PRESETS[name] = Config(preset=name, **row.changes)
+    ROWS[name] = row
+
+
 def changes(config: Config) -> dict[str, Any]:
     """The fields in which a configuration differs from its preset.
 
@@ -121,7 +134,7 @@ def changes(config: Config) -> dict[str, Any]:
     unknown, such as one of your own, the configuration is compared with the default.
     """
     preset = PRESETS.get(config.preset, PRESETS[DEFAULT])
-    same = {"preset", "seed", "workers", "epochs", "decay_epochs", "data_path"}
+    same = {"preset", "seed", "workers", "epochs", "decay_epochs", "data_path", "import_"}
     return {
         name: value for name, value in config.to_json().items() if name not in same and value != getattr(preset, name)
     }

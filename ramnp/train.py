@@ -30,11 +30,13 @@ from ramnp.cli import (
     Parser,
     add_backend_flags,
     add_config_flags,
+    add_import_flag,
     chosen_backend,
     chosen_config,
     count,
     description,
     given_flags,
+    import_parts,
     run,
 )
 from ramnp.config import Config, flag, idle
@@ -42,7 +44,7 @@ from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError, first_line
 from ramnp.presets import listing
 from ramnp.training.memory import too_large
-from ramnp.training.run import Run, heading, new_folder, read_run_config
+from ramnp.training.run import MAY_CHANGE, Run, heading, new_folder, read_run_config
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
 
@@ -79,7 +81,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
 
 
 def resumed_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of the run to resume; only --epochs may change it.
+    """The configuration of the run to resume; only --epochs and --import may change it.
 
     Sets `arguments.limit_batches` to that of the run.
 
@@ -91,7 +93,7 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
     saved, limit = read_run_config(arguments.resume)
     for name, value in given_flags(arguments).items():
-        if name != "epochs" and value != getattr(saved, name):
+        if name not in MAY_CHANGE and value != getattr(saved, name):
             raise UsageError(
                 f"{flag(name)} {value}: a resumed run keeps its {name}, which is {getattr(saved, name)}; "
                 "leave the flag out, or start a new run"
@@ -103,12 +105,13 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
     for name in ("preset", "config", "out"):
         if getattr(arguments, name) is not None:
             raise UsageError(f"{flag(name)} cannot be combined with --resume: the run folder determines it")
-    return dataclasses.replace(saved, epochs=getattr(arguments, "epochs", saved.epochs))
+    return dataclasses.replace(saved, **{name: getattr(arguments, name, getattr(saved, name)) for name in MAY_CHANGE})
 
 
 def build_parser() -> Parser:
     parser = Parser(prog="python -m ramnp.train", usage="%(prog)s [flags]", description=description(__doc__))
     add_config_flags(parser)
+    add_import_flag(parser)
     group = parser.add_argument_group("this run")
     group.add_argument(
         "--seed",
@@ -125,7 +128,9 @@ def build_parser() -> Parser:
         help="processes that share each batch on the CPU; the same number gives the same bits (the cores, up to 4)",
     )
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
-    group.add_argument("--resume", type=Path, metavar="DIR", help="resume the run in DIR; only --epochs may change")
+    group.add_argument(
+        "--resume", type=Path, metavar="DIR", help="resume the run in DIR; only --epochs and --import may change"
+    )
     group.add_argument(
         "--limit-batches", type=count, metavar="N", help="train and evaluate on only N batches per epoch, to try it out"
     )
@@ -136,6 +141,7 @@ def build_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
     arguments = build_parser().parse_args(argv)
     if arguments.list_presets:
         print(listing())

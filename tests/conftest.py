@@ -14,6 +14,11 @@ from checking import STRICT
 
 from ramnp.backend import NUMPY, Backend, get_backend
 from ramnp.errors import BackendError
+from ramnp.registry import HOMES, get
+
+for kind in HOMES:  # all parts are there before a test puts something else in the place of one
+    for name in HOMES[kind]:
+        get(kind, name)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from ramnp.config import Config
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.network import build
+from ramnp.network.policy import GaussianPolicy
 
 SIZES = {"glimpses": 4, "patch": 6, "scales": 2, "units": 16, "what_units": 8, "where_units": 8, "glimpse_units": 16}
 
@@ -46,3 +47,26 @@ def tiny(config):
     if config.dataset in ("translated-mnist", "cluttered-mnist"):
         scene = Scene(config.size, config.pieces if config.dataset == "cluttered-mnist" else 0, config.piece_side)
     return DataSet(config.dataset, 10, *hold_out(splits[0], config.validation), splits[1], scene=scene)
+
+
+class LearnedStd(GaussianPolicy):
+    """A policy of one's own: the standard deviation is learned, one for each axis, std = exp(log_std)."""
+
+    def __init__(self, units, std, *args, **kwargs):
+        super().__init__(units, std, *args, **kwargs)
+        self.names = (*self.names, "log_std")
+        self.add("log_std", np.full(2, np.log(std)))
+
+    def sample(self, mu, noise, out=None):
+        sample = self.xp.multiply(noise, self.xp.exp(self.log_std), out=out)
+        sample += mu
+        return sample
+
+    def log_prob(self, sample, mu):
+        deviation = (sample - mu) / self.xp.exp(self.log_std)
+        return -(0.5 * deviation * deviation + self.log_std + 0.5 * np.log(2 * np.pi)).sum(axis=-1)
+
+    def log_prob_backward(self, dlog_prob, sample, mu):
+        deviation = (sample - mu) / self.xp.exp(self.log_std)
+        self.dlog_std += (dlog_prob[..., None] * (deviation * deviation - 1)).reshape(-1, 2).sum(axis=0)
+        return dlog_prob[..., None] * deviation / self.xp.exp(self.log_std)

@@ -185,6 +185,7 @@ CONFIGS = [
     Config(first_location="centre"),
     Config(reward="gain", discount=0.5, routing="paper"),
     Config(policy="random"),
+    Config(core="gru", routing="paper"),
     Config(policy="centre", core="lstm"),
     Config(model="fc", rollouts=3),
     Config(model="cnn"),
@@ -210,7 +211,7 @@ def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, con
     assert here.means() == numpy.means()
 
 
-@pytest.mark.parametrize("core", ["rnn", "lstm"])
+@pytest.mark.parametrize("core", ["rnn", "lstm", "gru"])
 def test_a_hundred_steps_stay_with_numpy(backend, core):
     # In float64, since rounding grows from step to step.
     config = Config(core=core, batch_size=4, units=8, patch=4, scales=2, routing="paper", dtype="float64")

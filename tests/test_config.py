@@ -39,7 +39,7 @@ BAD = [
     *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
     *(("momentum", value) for value in (1, 1.0, 2.0)),
     *((name, value) for name in ("discount", "pixel_mean") for value in (1.01, 2)),
-    *((name, value) for name in ("preset", "alphabets", "data_path") for value in (None, 6, ["mnist-6"])),
+    *((name, value) for name in ("preset", "alphabets", "data_path", "import_") for value in (None, 6, ["mnist-6"])),
 ]
 
 

@@ -12,16 +12,16 @@ from subjects import tiny
 from ramnp import evaluate, train
 from ramnp.backend import NUMPY
 from ramnp.config import Config
-from ramnp.data import DATASETS
 from ramnp.pictures import curves, glimpses
 from ramnp.presets import PRESETS, title
+from ramnp.registry import PARTS
 
 
 @pytest.fixture
 def trained(monkeypatch, tmp_path):
     """Train one epoch of a preset on a backend; return the parameters."""
-    for name in DATASETS:
-        monkeypatch.setitem(DATASETS, name, SimpleNamespace(load=tiny))
+    for name in PARTS["dataset"]:
+        monkeypatch.setitem(PARTS["dataset"], name, SimpleNamespace(load=tiny))
     monkeypatch.setattr(curves, "plot_curves", lambda *args: None)
     monkeypatch.setattr(glimpses, "plot_images", lambda model, source, folder, names: folder / "picture.png")
 

@@ -17,7 +17,16 @@ from typing import Any
 
 from ramnp.analysis.policy import CHOOSERS, analyse
 from ramnp.backend import limit_threads
-from ramnp.cli import Parser, add_backend_flags, chosen_backend, count, description, run
+from ramnp.cli import (
+    Parser,
+    add_backend_flags,
+    add_import_flag,
+    chosen_backend,
+    count,
+    description,
+    import_parts,
+    run,
+)
 from ramnp.data.source import SPLITS
 from ramnp.errors import UsageError
 from ramnp.network.model import RecurrentAttentionModel
@@ -27,11 +36,13 @@ from ramnp.training.trained import TRAINED, open_trained
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
     parser = Parser(prog="python -m ramnp.analysis", description=description(__doc__))
     parser.add_argument("path", type=Path, metavar="PATH", help=TRAINED)
     parser.add_argument("--split", choices=SPLITS, default="test", help="images to analyse (test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of averaged figures (10)")
     add_backend_flags(parser)
+    add_import_flag(parser)
     parser.add_argument(
         "--limit-batches", type=count, metavar="N", help=f"analyse only the first N batches of {BATCH} images"
     )

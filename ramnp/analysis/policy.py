@@ -60,7 +60,7 @@ def analyse(
         rollouts: M, the number of rollouts to average probabilities over.
         limit_batches: analyse only this many batches; None for all.
     """
-    learned = model.config.policy == "learned"
+    learned = not model.config.control
     choosers = tuple(CHOOSERS) if learned else ("policy",)
     analysis: dict[str, Any] = {"errors": errors_by_glimpse(model, source, rollouts, limit_batches, choosers)}
     if learned:

@@ -19,11 +19,11 @@ import numpy as np
 
 from ramnp import data
 from ramnp.backend import NUMPY
-from ramnp.cli import Parser, add_group_flags, description, given_flags, run
+from ramnp.cli import Parser, add_group_flags, add_import_flag, description, given_flags, import_parts, run
 from ramnp.config import DataConfig
-from ramnp.data import DATASETS
 from ramnp.data.source import SPLITS
 from ramnp.errors import DataError, UsageError
+from ramnp.registry import names
 
 IMAGES = 40  # on a contact sheet
 NOTHING_HELD_OUT = DataConfig(validation=0)  # the default of these commands: they show the data as published
@@ -37,15 +37,16 @@ COMMANDS = {
 
 def list_tasks() -> None:
     """Print each task: what it is, whether its files are there, and the folder they belong in."""
-    for name, task in DATASETS.items():
+    for name in names("dataset"):
+        task = data.find_task(name)
         whole = "there" if task.whole(NOTHING_HELD_OUT) else "missing"
-        state, place = (whole, task.place(NOTHING_HELD_OUT)) if task.published else ("yours", "--data-path")
+        state, place = (whole, task.place(NOTHING_HELD_OUT)) if task.published else ("yours", task.source)
         print(f"{name:<18}{state:<9}{task.text}\n{'':<27}{place}")
 
 
 def fetch(config: DataConfig) -> None:
     """Download the missing files of a task, and print the paths of all its files."""
-    task = DATASETS[config.dataset]
+    task = data.find_task(config.dataset)
     task.fetch(config)
     for path in task.files(config):
         print(path)
@@ -57,7 +58,7 @@ def verify(config: DataConfig) -> None:
     Raises:
         DataError: a file is missing or damaged.
     """
-    task = DATASETS[config.dataset]
+    task = data.find_task(config.dataset)
     if task.published and not task.whole(config):
         raise DataError(
             f"files of {config.dataset} are missing in {task.place(config)}: "
@@ -100,9 +101,10 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for command, text in COMMANDS.items():
         section = commands.add_parser(command, help=text, description=text)
+        add_import_flag(section)
         if command == "list":
             continue
-        section.add_argument("name", choices=list(DATASETS), metavar="NAME", help=", ".join(DATASETS))
+        section.add_argument("name", choices=names("dataset"), metavar="NAME", help=", ".join(names("dataset")))
         if command != "fetch":
             add_group_flags(section, DataConfig, NOTHING_HELD_OUT, without=("dataset",))
         if command == "show":
@@ -112,11 +114,12 @@ def build_parser() -> Parser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
     arguments = build_parser().parse_args(argv)
     if arguments.command == "list":
         list_tasks()
         return 0
-    config = replace(NOTHING_HELD_OUT, dataset=arguments.name, **given_flags(arguments))
+    config = replace(NOTHING_HELD_OUT, dataset=arguments.name, **given_flags(arguments, DataConfig))
     if arguments.command == "fetch":
         fetch(config)
     elif arguments.command == "verify":

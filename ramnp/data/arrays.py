@@ -14,6 +14,7 @@ from ramnp.data.npy import parse_npy
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
+from ramnp.registry import register
 
 LIMIT = 8 << 30  # largest array, in bytes
 MEMBERS = 100  # most arrays in a file
@@ -69,6 +70,7 @@ def read_arrays(path: Path) -> tuple[Split, Split | None]:
     return splits[0], splits[1]
 
 
+@register("dataset", "arrays")
 class Arrays(OwnTask):
     """Your own arrays in an .npz file."""
 

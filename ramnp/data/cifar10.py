@@ -17,6 +17,7 @@ from ramnp.data.files import Published, read_file
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import Task
 from ramnp.errors import DataError, first_line
+from ramnp.registry import register
 
 SIDE, CHANNELS = 32, 3
 RECORD = 1 + CHANNELS * SIDE * SIDE
@@ -96,6 +97,7 @@ def read_folder(path: Path) -> dict[str, Split]:
     return {name: parse_records(read_file(path / name, RECORDS * RECORD), str(path / name)) for name in (*TRAIN, TEST)}
 
 
+@register("dataset", "cifar10")
 class Cifar10(Task):
     """CIFAR-10, from its archive or from the folder it unpacks to."""
 

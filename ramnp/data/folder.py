@@ -13,6 +13,7 @@ from ramnp.data.images import read_image
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
+from ramnp.registry import register
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
 LONGEST = 64 << 20  # largest file, in bytes
@@ -54,6 +55,7 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
     return Split(stacked, labels), tuple(folder.name for folder in classes)
 
 
+@register("dataset", "folder")
 class Folder(OwnTask):
     """Your own image files, in one sub-folder per class."""
 

@@ -15,6 +15,7 @@ from ramnp.data.idx import parse_idx
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import Task
 from ramnp.errors import DataError
+from ramnp.registry import register
 
 COUNTS = {"train": 60_000, "t10k": 10_000}
 
@@ -124,3 +125,6 @@ FASHION_MNIST = IdxTask(
         "ankle boot",
     ),
 )
+
+register("dataset", "mnist")(MNIST)
+register("dataset", "fashion-mnist")(FASHION_MNIST)

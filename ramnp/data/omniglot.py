@@ -19,6 +19,7 @@ from ramnp.data.images import read_image
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import Task
 from ramnp.errors import DataError, UsageError
+from ramnp.registry import register
 
 SIDE = 105
 MEMBERS = 100_000  # limit; the largest archive has about 20,000 members
@@ -84,6 +85,7 @@ def choose(alphabets: str, known: set[str]) -> set[str]:
     return chosen or known
 
 
+@register("dataset", "omniglot")
 class Omniglot(Task):
     """Omniglot, from whichever of its four archives are there."""
 

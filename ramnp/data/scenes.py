@@ -7,6 +7,7 @@ from ramnp.data.mnist import MNIST
 from ramnp.data.source import SPLITS, DataSet
 from ramnp.data.task import Task
 from ramnp.errors import UsageError
+from ramnp.registry import register
 
 
 class SceneTask(Task):
@@ -52,3 +53,6 @@ TRANSLATED_MNIST = SceneTask(
 CLUTTERED_MNIST = SceneTask(
     "cluttered-mnist", "translated-mnist among pieces of other digits (--pieces, --piece-side)", cluttered=True
 )
+
+register("dataset", "translated-mnist")(TRANSLATED_MNIST)
+register("dataset", "cluttered-mnist")(CLUTTERED_MNIST)

@@ -18,12 +18,14 @@ class Task:
     Attributes:
         text: one line that describes the data.
         folder: name of its folder below `data_root()`.
-        published: the published files.
+        published: the published files; none if the images are yours, or made by code.
+        source: for people, where the images come from if no files are published.
     """
 
     text: str
     folder: str
-    published: tuple[Published, ...]
+    published: tuple[Published, ...] = ()
+    source: str = "made by its own code"
 
     def load(self, config: DataConfig) -> DataSet:
         """Read the data set; missing files are downloaded first.
@@ -70,7 +72,7 @@ class Task:
 class OwnTask(Task):
     """A task made from the user's own files, at `--data-path`."""
 
-    published = ()
+    source = "--data-path"
 
     def place(self, config: DataConfig) -> Path:
         return Path(config.data_path).expanduser()

@@ -4,6 +4,7 @@
     python -m ramnp.gradcheck --only lstm           one of them
     python -m ramnp.gradcheck my_layers.py          everything in your file that has a forward and a backward
     python -m ramnp.gradcheck my_layers.py:Linear   one class, or one pair of functions, of it
+    python -m ramnp.gradcheck --import my_parts.py  the parts that your file registers (docs/extending.md)
 
 A file that you name IS EXECUTED, with your rights, as `python my_layers.py` would: check only code that you trust.
 How your code is to be called, and what the report says, is in docs/gradcheck.md.
@@ -19,10 +20,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ramnp.cli import Parser, add_backend_flags, chosen_backend, run
+from ramnp.cli import Parser, add_backend_flags, add_import_flag, chosen_backend, import_parts, run
 from ramnp.errors import UsageError
 from ramnp.files import write_atomically
-from ramnp.gradcheck.own import PARTS, check_part
+from ramnp.gradcheck.own import PARTS, added, check_part
 from ramnp.gradcheck.report import ERROR, Row, dumps, from_json, merge, passed, summary, table
 
 
@@ -71,9 +72,13 @@ def check_file(path: Path, only: str | None, seed: int, timeout: float) -> list[
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
+    yours = added()
     parser = Parser(prog="python -m ramnp.gradcheck", description=__doc__.split(": ", 1)[1])
     parser.add_argument("file", nargs="?", metavar="FILE.py[:NAME]", help="your own code; it is executed")
-    parser.add_argument("--only", choices=list(PARTS), metavar="PART", help=f"one part of ramnp: {', '.join(PARTS)}")
+    parts = [*PARTS, *yours]
+    parser.add_argument("--only", choices=parts, metavar="PART", help=f"one part: {', '.join(parts)}")
+    add_import_flag(parser)
     add_backend_flags(parser, default="numpy")
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are checked (0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too; autograders read it")
@@ -91,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
         rows = check_file(Path(path), only or None, arguments.seed, arguments.timeout)
     else:
         backend = chosen_backend(arguments)
-        names = [arguments.only] if arguments.only else list(PARTS)
+        names = [arguments.only] if arguments.only else list(yours if "import_" in arguments else PARTS)
         rows = merge(row for name in names for row in check_part(name, backend, arguments.seed))
     print(table(rows))
     print(summary(rows))

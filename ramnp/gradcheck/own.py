@@ -13,14 +13,13 @@ from ramnp.gradcheck.report import OK, WRONG, Row
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.network import build, layers, reinforce
 from ramnp.network.convolution import Conv2D, average_pool, average_pool_backward
-from ramnp.network.core import CORES
-from ramnp.network.glimpse import GLIMPSES
 from ramnp.network.heads import ActionNetwork, Baseline
 from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.parameters import Part
 from ramnp.network.policy import SQUASHES, GaussianPolicy
 from ramnp.network.reinforce import Gain, LearningRule
+from ramnp.registry import HOMES, get, is_added, names
 
 SAMPLE = 40  # coordinates of a large array that are checked
 
@@ -96,7 +95,7 @@ def pool(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
 def glimpse(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for rows, shape in ((1, (1, 2, 2, 3)), (7, (2, 2, 2, 1))):
-            part = GLIMPSES[name](shape, 4, 3, 5, rng, backend.xp, np.float64)
+            part = get("glimpse_network", name)(shape, 4, 3, 5, rng, backend.xp, np.float64)
             inputs = {
                 "rho": backend.asarray(rng.random((rows, math.prod(shape)))),
                 "location": backend.asarray(rng.uniform(-1, 1, (rows, 2))),
@@ -109,7 +108,7 @@ def glimpse(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subj
 def core(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for steps, rows in ((4, 3), (1, 1)):
-            part = CORES[name](3, 4, rng, backend.xp, np.float64)
+            part = get("core", name)(3, 4, rng, backend.xp, np.float64)
             # The identity, with which W_hh may start, would hide a transpose that is missing.
             part.W_hh += backend.asarray(0.3 * rng.standard_normal(part.W_hh.shape))
             g = backend.asarray(rng.standard_normal((steps, rows, 3)))
@@ -227,8 +226,8 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "cross-entropy": cross_entropy,
     "convolution": convolution,
     "average-pool": pool,
-    **{f"glimpse-{name}": glimpse(name) for name in GLIMPSES},
-    **{name: core(name) for name in CORES},
+    **{f"glimpse-{name}": glimpse(name) for name in HOMES["glimpse_network"]},
+    **{name: core(name) for name in HOMES["core"]},
     "policy": policy,
     "first-location": first_location,
     "log-prob": log_prob,
@@ -244,10 +243,33 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
 }
 
 
+def registered(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
+    """Checks of a policy that somebody registered: what it makes of h, and the log-probability of its samples."""
+
+    def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+        part = get("policy", name)(4, 0.3, rng, xp=backend.xp, dtype=np.float64)
+        h = backend.asarray(rng.standard_normal((5, 4)))
+        yield of_part(part, part.forward, part.backward, {"h": h})
+        part = get("policy", name)(4, 0.3, rng, xp=backend.xp, dtype=np.float64)
+        mu = part.forward(h)[0].copy()
+        sample, weights = (backend.asarray(rng.standard_normal(shape)) for shape in ((5, 2), (5,)))
+        dmu = part.log_prob_backward(weights, sample, mu)
+        arrays = {own: (getattr(owner, own), getattr(owner, "d" + own)) for _, owner, own in part.walk()}
+        yield Subject(lambda: float((part.log_prob(sample, mu) * weights).sum()), arrays | {"mu": (mu, dmu)})
+
+    return checks
+
+
+def added() -> dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]]:
+    """The checks of your own cores, glimpse networks and policies, by the names that they are registered with."""
+    kinds = {"core": core, "glimpse_network": glimpse, "policy": registered}
+    return {name: check(name) for kind, check in kinds.items() for name in names(kind) if is_added(kind, name)}
+
+
 def check_part(name: str, backend: Backend, seed: int) -> list[Row]:
-    """Rows about one part of ramnp."""
+    """Rows about one part of ramnp, or of yours."""
     rows = []
-    for number, subject in enumerate(PARTS[name](backend, np.random.default_rng([seed, number_of(name)]))):
+    for number, subject in enumerate((PARTS | added())[name](backend, np.random.default_rng([seed, number_of(name)]))):
         for array, (x, gradient) in subject.arrays.items():
             rng = np.random.default_rng([seed, number])
             check = check_gradient(subject.f, x, backend.to_host(gradient), sample=SAMPLE, rng=rng)
@@ -258,4 +280,4 @@ def check_part(name: str, backend: Backend, seed: int) -> list[Row]:
 
 def number_of(name: str) -> int:
     """A part's own stream of random numbers, whatever else is checked."""
-    return list(PARTS).index(name)
+    return list(PARTS | added()).index(name)

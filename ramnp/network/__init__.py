@@ -1,16 +1,9 @@
-"""The models by name. A new one is a `Classifier`, and a line here."""
+"""The equations. `build` makes the model that a configuration names; `docs/extending.md` says how to add yours."""
 
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
 from ramnp.network.classifier import Classifier
-from ramnp.network.model import RecurrentAttentionModel
-from ramnp.network.whole_image import Convolutional, FullyConnected
-
-MODELS: dict[str, type[Classifier]] = {
-    "ram": RecurrentAttentionModel,
-    "fc": FullyConnected,
-    "cnn": Convolutional,
-}
+from ramnp.registry import get
 
 
 def build(
@@ -20,5 +13,6 @@ def build(
 
     Raises:
         UsageError: it cannot be built for such images.
+        ValueError: a part of the configuration is not registered.
     """
-    return MODELS[config.model](config, image_shape, classes, backend, seed)
+    return get("model", config.model)(config, image_shape, classes, backend, seed)

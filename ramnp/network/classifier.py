@@ -6,7 +6,8 @@ Training, in the commands' words:
     outcome = model.forward(canvas, randomness, out=storage)  log p and what `backward` needs
     loss = model.backward(outcome, labels, rule)              into model.parameters.gradients
 
-Using it is `model.predict(images)`. A new model is a subclass, and a line in `models.py`.
+Using it is `model.predict(images)`. A new model is a subclass that is registered
+(`docs/extending.md`).
 """
 
 import functools

@@ -10,6 +10,11 @@ and then something elementwise of z_t, its gate:
     LSTM   i, f, o = sigmoid(z_i), sigmoid(z_f), sigmoid(z_o);  u = tanh(z_u)
            c_t = f c_{t-1} + i u;  h_t = o tanh(c_t)             (Hochreiter & Schmidhuber 1997,
                                                             with the forget gate of Gers et al. 2000)
+    GRU    r, k = sigmoid(z_r), sigmoid(z_k);  n = tanh(x_n + r y_n)
+           h_t = k h_{t-1} + (1 - k) n                                         (Cho et al. 2014)
+
+The GRU's reset gate r stands between what comes from the input, x_n, and what comes from the state, y_n. So these two
+are kept apart: z has a column for each of them (see `Core.apart`).
 
 `Core` owns the map, the loop over time and the weight gradients; a subclass adds only `gate` and
 `gate_backward`. Storage is time-major, so that the T steps of the R rollouts are T R rows of one matrix:
@@ -23,6 +28,7 @@ import numpy as np
 from ramnp.backend import Array
 from ramnp.network.layers import flatten_time, relu, relu_backward, sigmoid, sigmoid_backward, tanh_backward
 from ramnp.network.parameters import Part
+from ramnp.registry import register
 
 
 class CoreCache(NamedTuple):
@@ -45,6 +51,11 @@ class Core(Part):
     Args:
         inputs: G, width of g_t.
         units: N, width of h_t.
+
+    Attributes:
+        width: z is this many times as wide as h.
+        apart: so many times N columns at the start of z come from the input alone, and as many at its end from the
+            state alone. With 0 every column of z is a sum of both.
     """
 
     names = ("W_hh", "W_gh", "b")
@@ -54,7 +65,8 @@ class Core(Part):
     dW_hh: Array
     dW_gh: Array
     db: Array
-    width: ClassVar[int]  # z is this many times as wide as h
+    width: ClassVar[int]
+    apart: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -67,12 +79,20 @@ class Core(Part):
         super().__init__(xp, dtype)
         self.inputs, self.units = inputs, units
         self.add("W_hh", self.initial_recurrence(rng))
-        self.add("W_gh", rng.standard_normal((inputs, self.width * units)) / np.sqrt(inputs))
+        self.add("W_gh", rng.standard_normal((inputs, (self.width - self.apart) * units)) / np.sqrt(inputs))
         self.add("b", np.zeros(self.width * units))
 
     def initial_recurrence(self, rng: np.random.Generator) -> np.ndarray:
-        """A new W_hh (N, width N)."""
-        return rng.standard_normal((self.units, self.width * self.units)) / np.sqrt(self.units)
+        """A new W_hh (N, (width - apart) N)."""
+        return rng.standard_normal((self.units, (self.width - self.apart) * self.units)) / np.sqrt(self.units)
+
+    def from_input(self, z: Array) -> Array:
+        """The columns of z that g_t W_gh is added to, as a view."""
+        return z[..., : (self.width - self.apart) * self.units]
+
+    def from_state(self, z: Array) -> Array:
+        """The columns of z that h_{t-1} W_hh is added to, as a view."""
+        return z[..., self.apart * self.units :]
 
     def cache(self, steps: int, rows: int) -> CoreCache:
         """Room for T steps of R rows. The states before the first step are zero, and stay so."""
@@ -93,15 +113,22 @@ class Core(Part):
         raise NotImplementedError
 
     def gate_backward(self, dh: Array, dc: Array, t: int, cache: CoreCache, dz: Array) -> None:
-        """Write dz from dh, the gradient of h[t + 1]; turn dc from that of c[t + 1] into that of c[t]."""
+        """Write dz from dh, the gradient of h[t + 1]; turn dc from that of c[t + 1] into that of c[t].
+
+        dc starts at zero and is handed on from step to step. A core without c may carry in it what reaches h[t] other
+        than through z.
+        """
         raise NotImplementedError
 
     def step(self, g: Array, t: int, cache: CoreCache) -> Array:
         """h_t from g_t (R, G): one step, written into the cache."""
         z = cache.h[t + 1] if cache.gates is None else cache.gates[t]
-        self.xp.matmul(g, self.W_gh, out=z)
+        self.xp.matmul(g, self.W_gh, out=self.from_input(z))
+        if self.apart:
+            z[:, (self.width - self.apart) * self.units :] = 0
         if t:  # h_0 is zero
-            z += cache.h[t] @ self.W_hh
+            from_state = self.from_state(z)
+            from_state += cache.h[t] @ self.W_hh
         z += self.b
         self.gate(z, t, cache)
         return cache.h[t + 1]
@@ -125,24 +152,27 @@ class Core(Part):
 
         With all dz known, over all T R rows at once,
 
-            dW_hh += h_{t-1}^T dz,   dW_gh += g^T dz,   db += sum dz,   dg = dz W_gh^T.
+            dW_hh += h_{t-1}^T dz,   dW_gh += g^T dz,   db += sum dz,   dg = dz W_gh^T,
+
+        where W_hh and W_gh meet those columns of dz that they made.
         """
         g, states = cache
         steps, rows, _ = dh.shape
         dz, dg = self.gradient_buffers(steps, rows) if out is None else out
-        dc = None if states.c is None else self.xp.zeros_like(states.c[0])
+        dc = self.xp.zeros((rows, self.units), dtype=self.dtype)
         for t in reversed(range(steps)):
             if t + 1 < steps:
-                dh[t] += dz[t + 1] @ self.W_hh.T
+                dh[t] += self.from_state(dz[t + 1]) @ self.W_hh.T
             self.gate_backward(dh[t], dc, t, states, dz[t])
         all_dz = flatten_time(dz)
-        self.dW_hh += flatten_time(states.h[1:-1]).T @ flatten_time(dz[1:])  # h_0 is zero
-        self.dW_gh += flatten_time(g).T @ all_dz
+        self.dW_hh += flatten_time(states.h[1:-1]).T @ self.from_state(flatten_time(dz[1:]))  # h_0 is zero
+        self.dW_gh += flatten_time(g).T @ self.from_input(all_dz)
         self.db += all_dz.sum(axis=0)
-        self.xp.matmul(all_dz, self.W_gh.T, out=flatten_time(dg))
+        self.xp.matmul(self.from_input(all_dz), self.W_gh.T, out=flatten_time(dg))
         return dg
 
 
+@register("core", "rnn")
 class RNN(Core):
     """h_t = relu(z_t).
 
@@ -162,6 +192,7 @@ class RNN(Core):
         relu_backward(dh, cache.h[t + 1], out=dz, xp=self.xp)
 
 
+@register("core", "lstm")
 class LSTM(Core):
     """c_t = f c_{t-1} + i u,  h_t = o tanh(c_t), with z = [z_i | z_f | z_o | z_u].
 
@@ -205,4 +236,49 @@ class LSTM(Core):
         dc *= f
 
 
-CORES: dict[str, type[Core]] = {"rnn": RNN, "lstm": LSTM}
+@register("core", "gru")
+class GRU(Core):
+    """h_t = k h_{t-1} + (1 - k) n,  n = tanh(x_n + r y_n), with z = [x_n | z_r | z_k | y_n].
+
+    x_n = g_t W + b comes from the input alone, and y_n = h_{t-1} W + b from the state alone. The reset gate r says how
+    much of the state goes into the new value n, and the gate k (the update gate) how much of the state is kept. Cho et
+    al. multiply by r before the product with W and not after it; this order, which cuDNN and PyTorch have too, needs
+    but one product with h_{t-1}.
+
+    The bias of k starts at 1, as that of the LSTM's forget gate does.
+    """
+
+    width, apart = 4, 1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.b[2 * self.units : 3 * self.units] = 1
+
+    def cache(self, steps: int, rows: int) -> CoreCache:
+        gates = self.xp.empty((steps, rows, 4 * self.units), dtype=self.dtype)
+        return CoreCache(super().cache(steps, rows).h, None, gates)
+
+    def split(self, z: Array) -> tuple[Array, Array, Array, Array]:
+        """The four columns (x_n, r, k, y_n) of z (R, 4 N), as views."""
+        n = self.units
+        return z[:, :n], z[:, n : 2 * n], z[:, 2 * n : 3 * n], z[:, 3 * n :]
+
+    def gate(self, z: Array, t: int, cache: CoreCache) -> None:
+        r_k = z[:, self.units : 3 * self.units]
+        sigmoid(r_k, out=r_k, xp=self.xp)
+        n, r, k, y_n = self.split(z)
+        n += r * y_n  # what was x_n
+        self.xp.tanh(n, out=n)
+        h = self.xp.subtract(cache.h[t], n, out=cache.h[t + 1])
+        h *= k
+        h += n  # k h_{t-1} + (1 - k) n, with a product less
+
+    def gate_backward(self, dh: Array, dc: Array, t: int, cache: CoreCache, dz: Array) -> None:
+        n, r, k, y_n = self.split(cache.gates[t])
+        dx_n, dz_r, dz_k, dy_n = self.split(dz)
+        dh += dc  # from h_{t+1}, past its gates
+        dx_n[...] = tanh_backward(dh * (1 - k), n)
+        dy_n[...] = dx_n * r
+        dz_r[...] = sigmoid_backward(dx_n * y_n, r)
+        dz_k[...] = sigmoid_backward(dh * (cache.h[t] - n), k)
+        self.xp.multiply(dh, k, out=dc)

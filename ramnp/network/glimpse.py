@@ -21,8 +21,10 @@ from ramnp.errors import UsageError
 from ramnp.network.convolution import Conv2D, average_pool, average_pool_backward
 from ramnp.network.layers import RELU_GAIN, Linear, relu, relu_backward
 from ramnp.network.parameters import Part
+from ramnp.registry import register
 
 
+@register("glimpse_network", "linear")
 class GlimpseNetwork(Part):
     """The linear glimpse network.
 
@@ -160,6 +162,7 @@ class GlimpseFeatures(Part):
         return dimage.reshape(rows, side, side, scales, colours).transpose(0, 3, 1, 2, 4).reshape(rows, -1)
 
 
+@register("glimpse_network", "conv")
 class ConvGlimpseNetwork(GlimpseNetwork):
     """The convolutional glimpse network: the linear one, on features of what was seen.
 
@@ -206,6 +209,3 @@ class ConvGlimpseNetwork(GlimpseNetwork):
         df, dlocation = super().backward(dg, (between[-1], location, h, g), out=out)
         drho = self.features.backward(df, (rho, *between), input_gradient)
         return (drho, dlocation) if input_gradient else (None, None)
-
-
-GLIMPSES: dict[str, type[GlimpseNetwork]] = {"linear": GlimpseNetwork, "conv": ConvGlimpseNetwork}

@@ -24,14 +24,13 @@ from ramnp.backend import NUMPY, Array, Backend
 from ramnp.config import Config
 from ramnp.errors import UsageError
 from ramnp.network.classifier import Classifier
-from ramnp.network.core import CORES, CoreCache
-from ramnp.network.glimpse import GLIMPSES
+from ramnp.network.core import CoreCache
 from ramnp.network.heads import ActionNetwork, Baseline
 from ramnp.network.layers import flatten_time, log_softmax
 from ramnp.network.parameters import Parameters
-from ramnp.network.policy import GaussianPolicy
 from ramnp.network.reinforce import TERMS, Decisions, HybridLoss, LearningRule, hybrid_loss
 from ramnp.network.sensor import Canvas, GlimpseSensor
+from ramnp.registry import get, register
 
 
 @dataclass
@@ -109,6 +108,7 @@ def at(t: int, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
     return tuple(array[t] for array in arrays)
 
 
+@register("model", "ram")
 class RecurrentAttentionModel(Classifier):
     """Recurrent Models of Visual Attention (Mnih, Heess, Graves, Kavukcuoglu 2014).
 
@@ -138,11 +138,11 @@ class RecurrentAttentionModel(Classifier):
         xp, dtype = self.xp, self.dtype
         rng = np.random.default_rng(seed)
         units = config.units
-        control, learns_first = config.policy != "learned", config.first_location == "learned"
+        control, learns_first = config.control, config.first_location == "learned"
         self.given = config.glimpses if control else 0 if learns_first else 1
         self.sensor = GlimpseSensor(config.patch, config.scales, xp, dtype, config.pixel_mean, config.pixel_std)
         self.margin = self.sensor.margin
-        self.glimpse = GLIMPSES[config.glimpse_network](
+        self.glimpse = get("glimpse_network", config.glimpse_network)(
             self.sensor.shape(image_shape[2]),
             config.what_units,
             config.where_units,
@@ -151,8 +151,8 @@ class RecurrentAttentionModel(Classifier):
             xp,
             dtype,
         )
-        self.core = CORES[config.core](config.glimpse_units, units, rng, xp, dtype)
-        self.policy = GaussianPolicy(
+        self.core = get("core", config.core)(config.glimpse_units, units, rng, xp, dtype)
+        self.policy = get("policy", config.policy)(
             units, config.std, rng, config.squash, config.policy_hidden, xp, dtype, learns_first
         )
         self.action = ActionNetwork(units, classes, rng, xp, dtype)
@@ -168,15 +168,15 @@ class RecurrentAttentionModel(Classifier):
     def draw(self, rng: np.random.Generator, rows: int, deterministic: bool = False) -> Array:
         """The randomness of R rollouts, (T, R, 2): drawn on the host, one transfer.
 
-        First come the given locations: uniform in the image, or zeros, the centre. Then comes the policy's standard
-        normal noise. If `deterministic` it is zero, so that each location is the policy's mean.
+        First come the given locations: uniform in the image, or zeros, the centre. Then comes the policy's noise. If
+        `deterministic` it is zero, so that each location is the policy's mean.
         """
         config, steps = self.config, self.config.glimpses
         randomness = np.zeros((steps, rows, 2), dtype=self.dtype)
-        if config.policy == "random" or (config.policy == "learned" and config.first_location == "uniform"):
+        if config.policy == "random" or (not config.control and config.first_location == "uniform"):
             randomness[: self.given] = rng.uniform(-1, 1, (self.given, rows, 2))
         if not deterministic:
-            randomness[self.given :] = rng.standard_normal((steps - self.given, rows, 2), dtype=self.dtype)
+            randomness[self.given :] = self.policy.noise(rng, (steps - self.given, rows, 2))
         return self.backend.asarray(randomness)
 
     def storage(self, rows: int) -> Rollout:
@@ -346,7 +346,7 @@ class RecurrentAttentionModel(Classifier):
             f"{config.glimpses} glimpses of {sides} pixels: {self.sensor.size(channels)} of "
             f"{height * width * channels} values each"
         ]
-        if config.policy != "learned":
+        if config.control:
             return [*lines, f"locations: a control, {config.policy}"]
         spread = f"{config.std * width / 2:.2f} pixels along x, {config.std * height / 2:.2f} along y"
         return [*lines, f"locations: the first {config.first_location}; std {config.std:g} is {spread}"]

@@ -24,12 +24,20 @@ from ramnp.backend import Array
 from ramnp.errors import UsageError
 from ramnp.network.layers import RELU_GAIN, Linear, relu, relu_backward, tanh, tanh_backward
 from ramnp.network.parameters import Part
+from ramnp.registry import register
 
 SQUASHES = ("tanh", "clip", "linear")
 
 
+@register("policy", "learned")
+@register("policy", "random")
+@register("policy", "centre")
 class GaussianPolicy(Part):
     """A Gaussian over locations, its mean a function of h_t.
+
+    The controls, whose locations are random or the centre, have one that is never asked.
+
+    Another distribution is a subclass with its own `noise`, `log_prob` and `log_prob_backward`, and perhaps `sample`.
 
     Args:
         units: N, width of h_t.
@@ -122,8 +130,12 @@ class GaussianPolicy(Part):
             return tanh_backward(dmu, mu)
         return dmu * (self.xp.abs(mu) < 1) if self.squash == "clip" else dmu
 
+    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Standard normal noise (..., 2) for `sample`, drawn on the host."""
+        return rng.standard_normal(shape, dtype=self.dtype)
+
     def sample(self, mu: Array, noise: Array, out: Array | None = None) -> Array:
-        """l = mu + std noise, with standard normal noise (rows, 2) handed in. Zeros give the mean."""
+        """l = mu + std noise, with the noise (rows, 2) handed in. Zeros give the mean."""
         sample = self.xp.multiply(noise, self.std, out=out)
         sample += mu
         return sample

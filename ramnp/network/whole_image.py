@@ -35,6 +35,7 @@ from ramnp.network.layers import (
 from ramnp.network.parameters import Parameters, Part
 from ramnp.network.reinforce import LearningRule, rewards
 from ramnp.network.sensor import Canvas, standardize
+from ramnp.registry import register
 
 
 class Hidden(Part):
@@ -176,6 +177,7 @@ class WholeImageModel(Classifier):
         return [f"sees all {math.prod(self.image_shape)} values at once"]
 
 
+@register("model", "fc")
 class FullyConnected(WholeImageModel):
     """Two fully connected hidden layers of `fc_units` units."""
 
@@ -191,6 +193,7 @@ class FullyConnected(WholeImageModel):
         return Hidden(first, (units,), units, rng)
 
 
+@register("model", "cnn")
 class Convolutional(WholeImageModel):
     """One convolution of 8 filters, 10 x 10 with stride 5, and a fully connected hidden layer of `fc_units` units.
 

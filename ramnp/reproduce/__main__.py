@@ -18,7 +18,17 @@ import sys
 from pathlib import Path
 
 from ramnp.backend import Backend
-from ramnp.cli import INTERRUPTED, Parser, add_backend_flags, chosen_backend, count, description, run
+from ramnp.cli import (
+    INTERRUPTED,
+    Parser,
+    add_backend_flags,
+    add_import_flag,
+    chosen_backend,
+    count,
+    description,
+    import_parts,
+    run,
+)
 from ramnp.errors import OutputError, RamnpError, UsageError
 from ramnp.presets import ROWS
 from ramnp.reproduce.results import result_path
@@ -66,6 +76,7 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--limit-batches", type=count, metavar="N", help="a trial on N batches per epoch, which is not a result"
     )
+    add_import_flag(parser)
     return parser
 
 
@@ -107,6 +118,7 @@ def ship_row(name: str, seeds: list[int], out: Path, backend: Backend) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    import_parts(argv)
     arguments = build_parser().parse_args(argv)
     names, out = chosen_rows(arguments), arguments.out
     if arguments.list:
@@ -119,12 +131,13 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.ship:
         ship_row(arguments.ship, arguments.seeds, out, backend)
         return 0
+    import_ = getattr(arguments, "import_", "")
     # Seed by seed, so that every row has one figure before any row has three.
     for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
         if arguments.resume and not (run_folder(name, seed) / "checkpoint.npz").exists():
             continue
         try:
-            reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches)
+            reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches, import_)
         except KeyboardInterrupt:
             print(
                 f"\nstopped in {name}, seed {seed}; finished epochs are saved: run the same command again to resume",

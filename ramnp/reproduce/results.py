@@ -15,7 +15,6 @@ A file has one field per line: those of the run's `result.json` (see `ramnp/trai
 
 import json
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.files import read_json, write_atomically
 from ramnp.presets import PRESETS, ROWS, Row, number
 
-MAY_DIFFER = ("seed", "workers")  # fields in which runs of the same preset may differ
+MAY_DIFFER = ("seed", "workers", "import_")  # fields in which runs of the same preset may differ
 REQUIRED = (  # fields of a result file
     "preset",
     "seed",
@@ -225,7 +224,8 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
 
 def tasks() -> list[tuple[str, list[str]]]:
     """The tasks and their rows, in the order of the tables."""
-    return [(task, list(names)) for task, names in groupby(ROWS, key=lambda name: ROWS[name].task)]
+    in_order = dict.fromkeys(row.task for row in ROWS.values())
+    return [(task, [name for name, row in ROWS.items() if row.task == task]) for task in in_order]
 
 
 def learned(names: Iterable[str]) -> list[str]:

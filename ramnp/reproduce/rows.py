@@ -8,7 +8,6 @@ from ramnp import data
 from ramnp.analysis.policy import analyse
 from ramnp.backend import Backend, limit_threads
 from ramnp.config import Config
-from ramnp.data import DATASETS
 from ramnp.data.source import GeneratedSource
 from ramnp.errors import CheckpointError, UsageError
 from ramnp.files import read_json
@@ -29,7 +28,9 @@ def run_folder(name: str, seed: int) -> Path:
     return RUNS / f"{name}-seed{seed}"
 
 
-def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | None, limit: int | None) -> None:
+def reproduce(
+    name: str, seed: int, backend: Backend, out: Path, workers: int | None, limit: int | None, import_: str = ""
+) -> None:
     """Train and evaluate one row with one seed, and print its figure. A run is resumed; a finished result is kept.
 
     Args:
@@ -38,6 +39,7 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
         out: the folder of the result files.
         workers: number of workers; None for the default, or for that of the run to resume.
         limit: number of batches per epoch, to try it out; None for all.
+        import_: what `--import` named.
 
     Raises:
         CheckpointError: a result or a run folder is damaged, or belongs to another configuration.
@@ -50,7 +52,7 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
         result = read_result(path)
         check_same(path, result["config"], name, seed, (result["limit_batches"], limit))
     else:
-        result = train(name, seed, backend, folder, workers, limit)
+        result = train(name, seed, backend, folder, workers, limit, import_)
         write_result(path, result)
     error = result["test_error"]["averaged"]
     if limit is None:
@@ -61,7 +63,9 @@ def reproduce(name: str, seed: int, backend: Backend, out: Path, workers: int | 
     print(f"{name}, seed {seed}: averaged test error {number(error)} % {verdict} ({path}{when})")
 
 
-def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None) -> dict:
+def train(
+    name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None, import_: str
+) -> dict:
     """Train one row in its run folder, resuming it if it was started, and return its result."""
     config = dataclasses.replace(PRESETS[name], seed=seed)
     earlier = resumable_config(folder, name, seed, limit)
@@ -74,6 +78,7 @@ def train(name: str, seed: int, backend: Backend, folder: Path, workers: int | N
         )
     else:
         config = earlier
+    config = dataclasses.replace(config, import_=import_)
     training = Run(config, data.load(config), backend, folder, limit)
     if earlier is None:
         print(f"{name}, seed {seed}: a new run in {folder}")
@@ -109,7 +114,7 @@ def collect(training: Run) -> dict[str, Any]:
 
     `Run.finish` has put the weights of the best epoch into the model.
     """
-    config, task, model = training.config, DATASETS[training.config.dataset], training.trainer.model
+    config, task, model = training.config, data.find_task(training.config.dataset), training.trainer.model
     limit = training.limit_batches
     steps = min(training.steps_per_epoch, limit or training.steps_per_epoch)
     training.say("analysing the policy, and evaluating on further compositions of generated test images")

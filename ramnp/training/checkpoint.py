@@ -24,7 +24,7 @@ from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
 from ramnp.data.files import open_zip, read_member
 from ramnp.data.npy import parse_npy
-from ramnp.errors import CheckpointError, DataError, UsageError, first_line
+from ramnp.errors import CheckpointError, DataError, UnknownPartError, UsageError, first_line
 from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
 
@@ -111,6 +111,7 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, damaged, or not a checkpoint of ramnp.
+        UnknownPartError: it has a part that is not registered.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
@@ -140,6 +141,8 @@ def load(path: Path) -> Checkpoint:
             optimizer=_below("optimizer/", arrays),
             path=path,
         )
+    except UnknownPartError as error:
+        raise UnknownPartError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of ramnp ({first_line(error)})") from error
 

@@ -87,7 +87,7 @@ def by_first_location(model: Classifier, source: Source) -> dict[str, Any]:
     Raises:
         UsageError: the model has no learned policy, or learns its first location.
     """
-    if not isinstance(model, RecurrentAttentionModel) or model.config.policy != "learned" or model.blind:
+    if not isinstance(model, RecurrentAttentionModel) or model.config.control or model.blind:
         raise UsageError("--first-locations needs a network with a learned policy whose first location is not learned")
     xp = model.xp
     wrong, same = xp.zeros(len(GRID), dtype=np.int64), xp.zeros((), dtype=np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 from ramnp.backend import Array
 from ramnp.config import LearningConfig
 from ramnp.network.parameters import Parameters
+from ramnp.registry import register
 
 
 class Optimizer:
@@ -41,6 +42,7 @@ class Optimizer:
         self.parameters.values -= change
 
 
+@register("optimizer", "sgd")
 class SGD(Optimizer):
     """Gradient descent with momentum (the paper's, section 4): v = momentum v + gradient; values -= lr v."""
 
@@ -57,6 +59,7 @@ class SGD(Optimizer):
         self.subtract(self.xp.multiply(self.velocity, lr, out=self._scratch))
 
 
+@register("optimizer", "adam")
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), with the defaults of that paper.
 
@@ -96,9 +99,6 @@ class Adam(Optimizer):
         xp.divide(m, scratch, out=scratch)
         scratch *= lr * c / (1 - self.b1**t)
         self.subtract(scratch)
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
 
 
 def clip_gradients(parameters: Parameters, norm: Array, limit: float, xp: Any = np) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ramnp.backend import Backend
 from ramnp.config import Config
 from ramnp.data.source import SPLITS, DataSet
-from ramnp.errors import CheckpointError, DataError, DivergenceError, UsageError, first_line
+from ramnp.errors import CheckpointError, DataError, DivergenceError, UnknownPartError, UsageError, first_line
 from ramnp.files import read_json, write_atomically, write_json
 from ramnp.presets import changes, title
 from ramnp.training import checkpoint
@@ -26,6 +26,7 @@ from ramnp.training.provenance import provenance
 from ramnp.training.trainer import Trainer
 
 LOG_STEPS = 50  # steps between two looks at the losses; on a GPU, each look waits for all queued work
+MAY_CHANGE = ("epochs", "import_")  # fields of the configuration that may change when a run is resumed
 VALIDATION_ROLLOUTS = 3  # rollouts of the averaged figure after each epoch; the final figures average over 10
 
 
@@ -109,7 +110,7 @@ class Run:
         self.write_config()
 
     def check_config(self, saved: checkpoint.Checkpoint) -> None:
-        """Check that a checkpoint has this run's configuration, apart from `epochs`, and not too many epochs.
+        """Check that a checkpoint has this run's configuration, apart from `MAY_CHANGE`, and not too many epochs.
 
         Raises:
             CheckpointError: it belongs to another configuration.
@@ -118,7 +119,7 @@ class Run:
         if saved.epoch > self.config.epochs:
             raise UsageError(f"--epochs {self.config.epochs}: {self.folder} already has {saved.epoch} epochs")
         for name, value in self.config.to_json().items():
-            if name != "epochs" and value != getattr(saved.config, name):
+            if name not in MAY_CHANGE and value != getattr(saved.config, name):
                 raise CheckpointError(
                     f"{self.folder}/checkpoint.npz belongs to another configuration: "
                     f"its {name} is {getattr(saved.config, name)!r}, not {value!r}"
@@ -307,10 +308,13 @@ def read_run_config(folder: Path) -> tuple[Config, int | None]:
 
     Raises:
         CheckpointError: config.json is missing or damaged.
+        UnknownPartError: it names a part that is not registered.
     """
     try:
         described = read_json(folder / "config.json")
         return Config.from_json(described["config"]), described["limit_batches"]
+    except UnknownPartError as error:
+        raise UnknownPartError(f"{folder}: {error}") from error
     except (UsageError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or move {folder} away"

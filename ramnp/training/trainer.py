@@ -19,8 +19,9 @@ from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, UsageError
 from ramnp.network import build
 from ramnp.network.reinforce import LearningRule
+from ramnp.registry import get
 from ramnp.training.checkpoint import Checkpoint
-from ramnp.training.optim import OPTIMIZERS, clip_gradients
+from ramnp.training.optim import clip_gradients
 from ramnp.training.workers import Layout, Slots, Worker, arrays_in, quiet_overflow, shared, work
 
 # Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
@@ -59,7 +60,7 @@ class Trainer:
             values = arrays_in(self.memory, layout)["values"]
             values[...] = parameters.values
             parameters.use(self.model, values, parameters.gradients)
-        self.optimizer = OPTIMIZERS[config.optimizer](self.model.parameters, config, self.xp)
+        self.optimizer = get("optimizer", config.optimizer)(self.model.parameters, config, self.xp)
         self.spans = self.model.parameters.spans()
         self.reset()
 

@@ -28,6 +28,7 @@ from ramnp.network import build
 from ramnp.network.classifier import Classifier
 from ramnp.network.reinforce import LearningRule
 from ramnp.network.sensor import Canvas
+from ramnp.registry import load, modules_of
 from ramnp.training.provenance import count_cores
 
 # NaN and infinity are looked for by `Trainer.finite`; a warning for each would say less.
@@ -111,7 +112,8 @@ class Worker:
         self.arrays = arrays_in(memory, layout)
         self.pipe, theirs = SPAWN.Pipe()
         seen = (slots.memory, slots.layout, images, share.canvas.margin)
-        arguments = (theirs, config, model.image_shape, model.classes, values, seen, (memory, layout))
+        of_model = (config, modules_of(config), model.image_shape, model.classes)
+        arguments = (theirs, *of_model, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         with uninterrupted():
             self.process.start()
@@ -187,15 +189,18 @@ def uninterrupted() -> Iterator[None]:
 def serve(
     pipe: Connection,
     config: Config,
+    modules: list[str],
     image_shape: tuple[int, int, int],
     classes: int,
     values: Any,
     seen: tuple[Any, Layout, slice, int],
     own: tuple[Any, Layout],
 ) -> None:
-    """Be a worker until the other end of the pipe is closed. A spawned process has only what importing ramnp gives."""
+    """Be a worker until the other end of the pipe is closed. A spawned process has only ramnp, and these `modules`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system hands that down
     limit_threads(1)
+    for module in modules:
+        load(module)
     memory, layout, images, margin = seen
     canvases = [Canvas(pixels[images], margin) for pixels in arrays_in(memory, layout).values()]
     arrays = arrays_in(*own)

@@ -16,10 +16,10 @@ from ramnp.analysis.plots import plot_maps
 from ramnp.analysis.policy import analyse, errors_by_glimpse, information, looks_at_digit, pixel_paths, spread_of_paths
 from ramnp.backend import NUMPY
 from ramnp.config import Config
-from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import DataSet, Split
 from ramnp.network import build
+from ramnp.registry import PARTS
 from ramnp.training import checkpoint, measure
 from ramnp.training.checkpoint import Checkpoint
 
@@ -227,7 +227,7 @@ def test_the_maps_say_what_share_of_the_glimpses_they_leave_out():
 def command(capsys, monkeypatch, tmp_path):
     """Save a model, and run the command on it: (exit code, stdout, stderr)."""
     task = type("Task", (), {"load": staticmethod(dataset)})
-    monkeypatch.setitem(DATASETS, "cluttered-mnist", task)
+    monkeypatch.setitem(PARTS["dataset"], "cluttered-mnist", task)
 
     def call(model, *arguments):
         config = dataclasses.replace(model.config, dataset="cluttered-mnist")

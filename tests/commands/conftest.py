@@ -4,14 +4,14 @@ import pytest
 from running import SMALL, TINY, TINY_DIGITS, in_process, run_module
 
 from ramnp import train
-from ramnp.data import DATASETS
 from ramnp.pictures import curves, glimpses
+from ramnp.registry import PARTS
 
 
 @pytest.fixture
 def fast(monkeypatch):
     """In this process: tiny data and no pictures. Commands in a process of their own have the real ones."""
-    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
+    monkeypatch.setitem(PARTS["dataset"], "mnist", TINY_DIGITS)
     monkeypatch.setattr(curves, "plot_curves", lambda *args: None)
     monkeypatch.setattr(glimpses, "plot_glimpses", lambda *args: None)
 

@@ -15,9 +15,10 @@ from running import SMALL, assert_fails, assert_same_run, in_process, resolved, 
 
 from ramnp import evaluate, train
 from ramnp.config import DataConfig, describe
-from ramnp.data import DATASETS, cifar10
 from ramnp.data import __main__ as data_command
+from ramnp.data import cifar10
 from ramnp.pictures import curves, glimpses
+from ramnp.registry import names
 
 TASKS = ("translated-mnist", "cluttered-mnist", "cifar10", "omniglot", "arrays", "folder")
 SHAPES = {"cifar10": "32x32x3", "omniglot": "105x105x1", "arrays": "20x30x3", "folder": "20x20x1"}
@@ -62,7 +63,7 @@ def command(capsys):
 
 
 def test_the_choices_of_the_configuration_are_the_registry():
-    assert describe(DataConfig)["dataset"].choices == tuple(DATASETS)
+    assert describe(DataConfig)["dataset"].choices == names("dataset")
 
 
 # list
@@ -74,7 +75,7 @@ def test_list_tells_every_task_its_state_and_its_place(command, root):
     lines = out.splitlines()
     pairs = zip(lines[::2], lines[1::2], strict=True)
     told = {line.split()[0]: (line.split()[1], place.strip()) for line, place in pairs}
-    assert set(told) == set(DATASETS)
+    assert set(told) == set(names("dataset"))
     for name in ("mnist", "translated-mnist", "cluttered-mnist"):
         assert told[name] == ("there", str(root / "mnist"))
     for name in ("cifar10", "omniglot"):
@@ -255,7 +256,7 @@ def test_errors_end_in_one_line_and_their_code(command, root, arguments, code, s
 def test_the_command_works_in_a_process_of_its_own():
     process = run_module("ramnp.data", "list")
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.count("\n") == 2 * len(DATASETS)
+    assert process.stdout.count("\n") == 2 * len(names("dataset"))
     process = run_module("ramnp.data", "--help")
     assert process.returncode == 0
     for word in ("list", "fetch NAME", "verify NAME", "show NAME"):

@@ -11,10 +11,10 @@ from running import FIGURES, assert_fails, metrics, run_module, tiny_digits
 
 from ramnp import evaluate
 from ramnp.backend import NUMPY
-from ramnp.data import DATASETS
 from ramnp.data.generate import Scene
 from ramnp.data.source import Split
 from ramnp.network.model import RecurrentAttentionModel
+from ramnp.registry import PARTS
 from ramnp.training import checkpoint, measure
 
 pytestmark = pytest.mark.usefixtures("fast")
@@ -100,7 +100,7 @@ def test_the_places_of_the_first_glimpse_are_laid_out_as_the_image_is(command, r
         return rollout
 
     monkeypatch.setattr(RecurrentAttentionModel, "forward", forward)
-    monkeypatch.setitem(DATASETS, "mnist", SimpleNamespace(load=zeros))
+    monkeypatch.setitem(PARTS["dataset"], "mnist", SimpleNamespace(load=zeros))
     told = json.loads(command(evaluate.main, run_folder, "--first-locations", "--json")[1])["first_locations"]
     assert told == {"error": [[100, 0, 0], [0, 0, 0], [0, 0, 0]], "same_answer": 0}
 
@@ -122,7 +122,7 @@ def test_first_locations_of_a_model_that_has_none_to_choose_end_with_2(command, 
 
 def test_evaluate_on_drawings_of_the_test_images(command, trained, tmp_path, monkeypatch):
     scene = Scene(30, 2, 8)
-    monkeypatch.setitem(DATASETS, "mnist", SimpleNamespace(load=lambda config: composed(config, scene)))
+    monkeypatch.setitem(PARTS["dataset"], "mnist", SimpleNamespace(load=lambda config: composed(config, scene)))
     trained("--epochs", 1, "--out", tmp_path / "run")
     told = json.loads(command(evaluate.main, tmp_path / "run", "--redrawn", 2, "--rollouts", 3, "--json")[1])
     model = checkpoint.load(tmp_path / "run" / "best.npz").model()

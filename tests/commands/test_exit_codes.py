@@ -22,8 +22,8 @@ from running import (
 )
 
 from ramnp import cli, errors, evaluate, train
-from ramnp.data import DATASETS
 from ramnp.data.mnist import MNIST
+from ramnp.registry import PARTS
 from ramnp.training import checkpoint, run
 
 pytestmark = pytest.mark.usefixtures("fast")
@@ -118,7 +118,7 @@ def test_out_that_is_an_empty_folder_is_used(trained, tmp_path):
 
 
 def test_a_damaged_data_file_ends_with_3(command, tmp_path, monkeypatch):
-    monkeypatch.setitem(DATASETS, "mnist", MNIST)
+    monkeypatch.setitem(PARTS["dataset"], "mnist", MNIST)
     monkeypatch.setenv("RAMNP_DATA", str(tmp_path))
     shutil.copytree(REPOSITORY / "datasets" / "mnist", tmp_path / "mnist")
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"

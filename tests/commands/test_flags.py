@@ -126,7 +126,7 @@ def test_an_unknown_flag_ends_a_real_process_with_2():
         ["--units", "1.5"],
         ["--units"],
         ["--units="],
-        ["--core", "gru"],
+        ["--core", "elman"],
         ["--lr", "nan"],
         ["--lr", "inf"],
         ["--lr", "-1"],

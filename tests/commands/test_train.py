@@ -13,8 +13,8 @@ from running import FIGURES, FILES, HELD_OUT, SMALL, TINY, TINY_DIGITS, assert_f
 from ramnp import evaluate, train
 from ramnp.backend import NUMPY
 from ramnp.config import Config
-from ramnp.data import DATASETS
 from ramnp.network.model import RecurrentAttentionModel
+from ramnp.registry import PARTS
 from ramnp.training import checkpoint, measure, run
 from ramnp.training.trainer import Trainer
 
@@ -230,7 +230,7 @@ def test_every_kind_of_network_can_be_tried_and_trained(command, trained, tmp_pa
 @pytest.mark.parametrize("glimpses", [1, 2])
 def test_the_pictures_of_few_glimpses_can_be_drawn(tmp_path, monkeypatch, glimpses):
     monkeypatch.undo()
-    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
+    monkeypatch.setitem(PARTS["dataset"], "mnist", TINY_DIGITS)
     folder = tmp_path / "run"
     arguments = [*SMALL, *TINY, "--glimpses", str(glimpses), "--epochs", "1", "--quiet", "--out", str(folder)]
     assert train.main(arguments) == 0
@@ -240,7 +240,7 @@ def test_the_pictures_of_few_glimpses_can_be_drawn(tmp_path, monkeypatch, glimps
 @pytest.mark.parametrize("model", ["fc", "cnn"])
 def test_a_run_of_a_whole_image_model_has_the_same_files_but_for_its_picture(tmp_path, monkeypatch, model):
     monkeypatch.undo()
-    monkeypatch.setitem(DATASETS, "mnist", TINY_DIGITS)
+    monkeypatch.setitem(PARTS["dataset"], "mnist", TINY_DIGITS)
     folder = tmp_path / "run"
     assert train.main([*SMALL, *TINY, "--model", model, "--epochs", "1", "--quiet", "--out", str(folder)]) == 0
     assert sorted(os.listdir(folder)) == sorted({*FILES, "answers.png"} - {"glimpses.png"})

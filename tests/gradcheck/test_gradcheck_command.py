@@ -167,7 +167,7 @@ def test_what_student_code_prints_does_not_spoil_the_report(call, handin):
     ("arguments", "words"),
     [
         (["nowhere.py"], "not a Python file"),
-        (["--only", "gru"], "gru"),
+        (["--only", "elman"], "elman"),
         (["--sed", "1"], "did you mean --seed"),
         (["--seed", "-1"], "--seed"),
         (["x.py", "--only", "rnn"], "--only"),

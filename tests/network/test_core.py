@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from checking import wrong_gradients
 
-from ramnp.network.core import CORES, LSTM, RNN
+from ramnp.network.core import GRU, LSTM, RNN
+from ramnp.registry import get, names
 
 
 def make(cls, rng, xp=np):
@@ -19,10 +20,10 @@ def wrong(core, rng, steps=4, rows=3):
     return wrong_gradients(core, core.forward, core.backward, {"g": g}, rng)
 
 
-@pytest.mark.parametrize("name", CORES)
+@pytest.mark.parametrize("name", names("core"))
 @pytest.mark.parametrize(("steps", "rows"), [(1, 1), (1, 3), (4, 1), (4, 3)])
 def test_gradients(backend, rng, name, steps, rows):
-    assert wrong(make(CORES[name], rng, backend.xp), rng, steps, rows) == []
+    assert wrong(make(get("core", name), rng, backend.xp), rng, steps, rows) == []
 
 
 def test_a_new_rnn_adds_up_what_it_sees(rng):
@@ -53,6 +54,25 @@ def test_the_lstm_equation(rng):
 def test_the_lstm_forget_gate_starts_open(rng):
     core = LSTM(3, 4, rng)
     np.testing.assert_array_equal(core.b, [0] * 4 + [1] * 4 + [0] * 8)
+
+
+def test_the_gru_equation(rng):
+    core, g = make(GRU, rng), rng.standard_normal((4, 3, 3))
+    assert (core.W_hh.shape, core.W_gh.shape, core.b.shape) == ((4, 12), (3, 12), (16,))
+    W_gn, W_gr, W_gk = np.split(core.W_gh, 3, axis=1)
+    W_hr, W_hk, W_hn = np.split(core.W_hh, 3, axis=1)
+    b_x, b_r, b_k, b_y = np.split(core.b, 4)
+    h = np.zeros((3, 4))
+    for t, h_t in enumerate(core.forward(g)[0]):
+        r, k = (1 / (1 + np.exp(-(h @ W_h + g[t] @ W_g + b))) for W_h, W_g, b in ((W_hr, W_gr, b_r), (W_hk, W_gk, b_k)))
+        n = np.tanh(g[t] @ W_gn + b_x + r * (h @ W_hn + b_y))
+        h = k * h + (1 - k) * n
+        np.testing.assert_allclose(h_t, h)
+
+
+def test_a_new_gru_keeps_its_state(rng):
+    core = GRU(3, 4, rng)
+    np.testing.assert_array_equal(core.b, [0] * 8 + [1] * 4 + [0] * 4)
 
 
 class WrongStep(RNN):
@@ -111,6 +131,43 @@ class SwappedGates(LSTM):
         i[...], f[...] = f.copy(), i.copy()
 
 
+class ForgottenState(GRU):
+    """What is kept of the state is not carried to the step before."""
+
+    def gate_backward(self, dh, dc, t, cache, dz):
+        super().gate_backward(dh, dc, t, cache, dz)
+        dc.fill(0)
+
+
+class ResetTooEarly(GRU):
+    """The gradient of y_n lacks the reset gate."""
+
+    def gate_backward(self, dh, dc, t, cache, dz):
+        super().gate_backward(dh, dc, t, cache, dz)
+        dx_n, _, _, dy_n = self.split(dz)
+        dy_n[...] = dx_n
+
+
+class SwappedKeep(GRU):
+    """k stands where 1 - k belongs."""
+
+    def gate_backward(self, dh, dc, t, cache, dz):
+        super().gate_backward(dh, dc, t, cache, dz)
+        _, _, k, _ = self.split(cache.gates[t])
+        for d in (self.split(dz)[0], self.split(dz)[3]):
+            d *= k / (1 - k)
+
+
+class StateOfTheWrongStep(GRU):
+    """The gradient of the update gate has h_t for h_{t-1}."""
+
+    def gate_backward(self, dh, dc, t, cache, dz):
+        n, _, k, _ = self.split(cache.gates[t])
+        wrong = (dh + dc) * (cache.h[t + 1] - n) * k * (1 - k)
+        super().gate_backward(dh, dc, t, cache, dz)
+        self.split(dz)[2][...] = wrong
+
+
 @pytest.mark.parametrize(
     ("bug", "expected"),
     [
@@ -120,6 +177,10 @@ class SwappedGates(LSTM):
         (NoMask, {"W_hh", "W_gh", "b", "g"}),
         (ForgottenCell, {"W_hh", "W_gh", "b", "g"}),
         (SwappedGates, {"W_hh", "W_gh", "b", "g"}),
+        (ForgottenState, {"W_hh", "W_gh", "b", "g"}),
+        (ResetTooEarly, {"W_hh", "W_gh", "b", "g"}),
+        (SwappedKeep, {"W_hh", "W_gh", "b", "g"}),
+        (StateOfTheWrongStep, {"W_hh", "W_gh", "b", "g"}),
     ],
 )
 def test_planted_bugs_are_caught(rng, bug, expected):
@@ -127,7 +188,7 @@ def test_planted_bugs_are_caught(rng, bug, expected):
 
 
 def test_inputs_and_caches_are_not_overwritten(rng):
-    for cls in CORES.values():
+    for cls in (RNN, LSTM, GRU):
         core, g = make(cls, rng), rng.standard_normal((4, 3, 3))
         g.flags.writeable = False
         h, (_, states) = core.forward(g)

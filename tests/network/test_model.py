@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from checking import failures
+from subjects import LearnedStd
 
 from ramnp.config import ModelConfig
 from ramnp.errors import UsageError
@@ -17,6 +18,7 @@ from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.policy import GaussianPolicy
 from ramnp.network.reinforce import Gain, LearningRule
+from ramnp.registry import PARTS
 
 SMALL = {
     "patch": 2, "units": 5, "what_units": 3, "where_units": 3, "glimpse_units": 4, "std": 0.3, "policy_hidden": 0,
@@ -59,7 +61,7 @@ class Case:
         return {name: float(np.abs(host(self.parameters.gradient(name))).max()) for name in self.parameters}
 
 
-CASES = list(itertools.product(("rnn", "lstm"), ("paper", "detached"), (1, 3), (1, 3), (1, 4), (1, 2)))
+CASES = list(itertools.product(("rnn", "lstm", "gru"), ("paper", "detached"), (1, 3), (1, 3), (1, 4), (1, 2)))
 
 
 @pytest.mark.parametrize(("core", "routing", "scales", "channels", "glimpses", "rollouts"), CASES)
@@ -107,6 +109,7 @@ OTHERS = [
     {"first_location": "centre"},
     {"policy": "random"},
     {"policy": "centre", "core": "lstm"},
+    {"first_location": "learned", "core": "gru"},
 ]
 
 
@@ -122,6 +125,23 @@ def few_filters(monkeypatch):
 @pytest.mark.usefixtures("few_filters")
 def test_every_gradient_of_the_other_networks(backend, options, routing, glimpses, channels):
     assert Case(backend, routing, channels=channels, glimpses=glimpses, **options).wrong() == []
+
+
+def test_every_gradient_of_a_policy_of_ones_own(backend, monkeypatch):
+    monkeypatch.setitem(PARTS["policy"], "learned-std", LearnedStd)
+    for routing, first in itertools.product(("paper", "detached"), ("uniform", "learned")):
+        case = Case(backend, routing, policy="learned-std", glimpses=3, first_location=first)
+        assert "policy.log_std" in case.parameters
+        assert case.wrong() == []
+    right = LearnedStd.log_prob_backward
+
+    def forgotten(self, *args):
+        dmu = right(self, *args)
+        self.dlog_std.fill(0)
+        return dmu
+
+    monkeypatch.setattr(LearnedStd, "log_prob_backward", forgotten)
+    assert Case(backend, policy="learned-std", glimpses=3).wrong() == ["policy.log_std"]
 
 
 def test_every_gradient_on_every_backend(backend):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checking import failures, wrong_gradients
+from subjects import LearnedStd
 
 from ramnp.network.policy import SQUASHES, GaussianPolicy
 
@@ -68,3 +69,19 @@ def test_gradient_of_log_prob(backend, rng):
     assert failures(f, {"mu": (mu, dmu)}) == []
     assert failures(f, {"mu": (mu, dmu * policy.std**2)}) == ["mu"]  # lost 1 / std^2
     assert failures(f, {"mu": (mu, -dmu)}) == ["mu"]
+
+
+def test_a_learned_std_is_a_subclass(backend, rng):
+    policy = LearnedStd(4, 0.3, rng, xp=backend.xp, dtype=np.float64)
+    usual = GaussianPolicy(4, 0.3, rng, xp=backend.xp, dtype=np.float64)
+    mu, sample = (backend.asarray(rng.standard_normal((3, 5, 2))) for _ in range(2))
+    close = lambda a, b: np.testing.assert_allclose(backend.to_host(a), backend.to_host(b))  # noqa: E731
+    close(policy.log_prob(sample, mu), usual.log_prob(sample, mu))
+    weights = backend.asarray(rng.standard_normal((3, 5)))
+    dmu = policy.log_prob_backward(weights, sample, mu)
+    close(dmu, usual.log_prob_backward(weights, sample, mu))
+    policy.log_std += 0.1
+    policy.dlog_std[...] = 0
+    dmu = policy.log_prob_backward(weights, sample, mu)
+    f = lambda: float((policy.log_prob(sample, mu) * weights).sum())  # noqa: E731
+    assert failures(f, {"mu": (mu, dmu), "log_std": (policy.log_std, policy.dlog_std)}) == []

@@ -44,7 +44,7 @@ def close(ours, theirs):
 @pytest.mark.parametrize("glimpses", [1, 2, 4])
 @pytest.mark.parametrize(
     ("core", "routing", "squash", "policy_hidden"),
-    list(product(["rnn", "lstm"], ["detached", "paper"], ["tanh", "clip", "linear"], [0, 5])),
+    list(product(["rnn", "lstm", "gru"], ["detached", "paper"], ["tanh", "clip", "linear"], [0, 5])),
 )
 def test_model_agrees_with_pytorch(core, routing, squash, policy_hidden, glimpses):
     rng = np.random.default_rng([glimpses, policy_hidden, *f"{core} {routing} {squash}".encode()])
@@ -98,9 +98,7 @@ def compare_model(rng, routing, **options):
     canvas = model.canvas(images)
     rollout = model.forward(canvas, randomness)
     loss = model.backward(rollout, labels, LearningRule.of(config))
-    assert len(rollout.samples) == (
-        0 if config.policy != "learned" else config.glimpses - (config.first_location != "learned")
-    )
+    assert len(rollout.samples) == (0 if config.control else config.glimpses - (config.first_location != "learned"))
 
     for sensor in (pytorch.Sensor, pytorch.LoopSensor):
         reference = pytorch.Ram(config, channels, CLASSES, model.margin, sensor).double()

@@ -9,9 +9,9 @@ from running import in_process
 from subjects import tiny
 
 from ramnp import presets
-from ramnp.data import DATASETS
 from ramnp.pictures import curves, glimpses
 from ramnp.presets import PRESETS
+from ramnp.registry import PARTS
 from ramnp.reproduce.__main__ import main
 
 
@@ -19,8 +19,8 @@ from ramnp.reproduce.__main__ import main
 def fast(monkeypatch, tmp_path):
     """Presets of two epochs on a handful of random images, no pictures, and an empty current folder."""
     task = SimpleNamespace(load=tiny, files=lambda config: [tmp_path / "digits.gz"], check=lambda path: "whole")
-    for name in DATASETS:
-        monkeypatch.setitem(DATASETS, name, task)
+    for name in PARTS["dataset"]:
+        monkeypatch.setitem(PARTS["dataset"], name, task)
     small = {"batch_size": 4, "validation": 4, "epochs": 2, "decay_epochs": 2, "units": 8, "what_units": 8}
     for name, preset in PRESETS.items():
         monkeypatch.setitem(presets.PRESETS, name, dataclasses.replace(preset, **small))

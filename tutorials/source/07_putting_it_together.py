@@ -25,10 +25,11 @@ from ramnp.gradcheck import check, check_output, require
 from ramnp.gradcheck.student.whole import MistakenModel
 from ramnp.network.layers import flatten_time
 from ramnp.network.reinforce import LearningRule, hybrid_loss
+from ramnp.registry import get
 from ramnp.teaching import SHORT, figures
 from ramnp.teaching.animations import animate_glimpses
 from ramnp.teaching.using import using
-from ramnp.training.optim import OPTIMIZERS, clip_gradients
+from ramnp.training.optim import clip_gradients
 from ramnp.training.trainer import Trainer
 
 figures.use_style()
@@ -376,7 +377,7 @@ source = digits.source("train", NUMPY, prepared(small)[0].model.margin)  # with 
 def train(config, steps, model_class, every=20):
     """Train a new network. Returns it, and means over every so many steps by name."""
     model = model_class(config, digits.image_shape, digits.classes, seed=config.seed)
-    optimizer = OPTIMIZERS[config.optimizer](model.parameters, config)
+    optimizer = get("optimizer", config.optimizer)(model.parameters, config)
     rng, spans, rows = np.random.default_rng(config.seed), model.parameters.spans(), []
     epochs = (source.batches(config.batch_size, rng) for _ in range(steps))
     stream = (batch for epoch in epochs for batch in epoch)

@@ -12,7 +12,6 @@
 import functools
 import tempfile
 from pathlib import Path
-from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,11 +19,11 @@ from PIL import Image
 
 from ramnp import data
 from ramnp.config import Config
-from ramnp.data import DATASETS
 from ramnp.gradcheck import check_answer, check_gradient, check_output, numerical_gradient, require
 from ramnp.network import build
-from ramnp.network.core import CORES, Core, CoreCache
+from ramnp.network.core import Core, CoreCache
 from ramnp.network.layers import sigmoid
+from ramnp.registry import register
 from ramnp.teaching import SHORT, figures
 from ramnp.teaching.animations import animate_glimpses
 from ramnp.teaching.training import train_briefly
@@ -216,8 +215,9 @@ for name, x, analytic in (("W_hh", core.W_hh, core.dW_hh), ("W_gh", core.W_gh, c
     require(found.passed, f"d{name} is wrong through several steps: is dc handed on by every one of them?")
 
 # %% [markdown]
-# Now let it look at digits. The registry of cores is a dictionary, and for a moment "lstm" means yours. (To stay, a core
-# takes a line in `CORES` and a word in `config.py`: `docs/architecture.md` has a table of where new things go.)
+# Now let it look at digits. `register` gives your core a name, and the configuration knows it from then on. (As a
+# decorator in a file of your own, `@register("core", "average")` makes it a choice of `python -m ramnp.train`, too:
+# [docs/extending.md](../docs/extending.md).)
 
 # %%
 config = Config(batch_size=64)
@@ -225,8 +225,8 @@ moments = {
     "rnn": train_briefly(config, digits, steps),
     "lstm": train_briefly(Config(batch_size=64, core="lstm"), digits, steps),
 }
-with patch.dict(CORES, lstm=Average):
-    moments["yours"] = train_briefly(Config(batch_size=64, core="lstm"), digits, steps)
+register("core", "average")(Average)
+moments["yours"] = train_briefly(Config(batch_size=64, core="average"), digits, steps)
 
 _, axes = plt.subplots()
 for name, style in (("rnn", "-"), ("lstm", "--"), ("yours", "-")):
@@ -426,7 +426,7 @@ cifar = Config(
     dataset="cifar10", core="lstm", glimpse_network="conv", glimpses=4, batch_size=64,
     pixel_mean=0.47, pixel_std=0.25,
 )  # fmt: skip
-photographs = data.load(cifar) if DATASETS["cifar10"].whole(cifar) else None
+photographs = data.load(cifar) if data.find_task("cifar10").whole(cifar) else None
 if photographs is None:
     print("CIFAR-10 is not here; go on with section 4, which has colours, too")
 else:
