@@ -44,8 +44,8 @@ def text(result: dict[str, Any]) -> str:
     rows = result["rows"]
     return "\n\n".join(
         [
-            f"Milliseconds, median (quartiles), with {rows[0]['workers']} workers at the batch of each preset. The workers "
-            "share a batch. One of them makes the update, and the others wait.",
+            f"Milliseconds, median (quartiles), with {rows[0]['workers']} workers at the batch of each preset. The "
+            "workers share a batch. One of them makes the update, and the others wait.",
             table(
                 ("preset, batch", "step with Adam", "step with Muon", "Muon's update", "% of the step"),
                 (

@@ -139,7 +139,7 @@ def test_biases_narrow_matrices_and_the_policy_are_adams():
 def test_orthogonal_matrices_have_the_singular_vectors_of_the_given_and_singular_values_near_1(backend, shape, dtype):
     rng, xp = np.random.default_rng(0), backend.xp
     u, _, vt = np.linalg.svd(rng.standard_normal((3, *shape)), full_matrices=False)
-    singular = np.geomspace(1, 0.1, shape[0])
+    singular = np.geomspace(1, 0.2, shape[0])  # over 0.03 once divided by their norm
     given = u * singular @ vt * np.array([1e-6, 1.0, 1e6])[:, None, None]
     stack = Stack(["a", "b", "c"], shape, xp.zeros(1, dtype=dtype), xp)
     stack.X[...] = xp.asarray(given.astype(dtype))
@@ -150,6 +150,19 @@ def test_orthogonal_matrices_have_the_singular_vectors_of_the_given_and_singular
         values = np.linalg.svd(each.astype(np.float64), compute_uv=False)
         assert values.min() > 0.6
         assert values.max() < 1.4
+
+
+def test_the_polynomials_are_the_best_for_two_iterations():
+    """Each is equally far below and above 1, in turn, at four points: so no other of its degree stays nearer to 1."""
+    low, high = 0.03, 1.0
+    for a, b, c in ITERATIONS:
+        s = np.linspace(low, high, 100_001)
+        p = a * s + b * s**3 + c * s**5
+        turns = np.flatnonzero(np.diff(np.sign(np.diff(p)))) + 1
+        extremes = p[[0, *turns, -1]] - 1
+        np.testing.assert_allclose(extremes, np.abs(extremes).max() * np.array([-1, 1, -1, 1]), atol=1e-3)
+        low, high = p.min(), p.max()
+    assert (round(low, 2), round(high, 2)) == (0.62, 1.38)
 
 
 def test_muon_leaves_a_matrix_without_a_gradient_where_it_is():
