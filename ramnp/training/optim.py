@@ -196,8 +196,8 @@ def orthogonalise(stack: Stack, xp: Any = np) -> Array:
     A product with X X^T leaves the singular vectors as they are. So an iteration takes each singular value s to
     a s + b s^3 + c s^5, and nothing has to be decomposed. |X| is the root of the sum of squares, so that 0 <= s <= 1.
 
-    Two iterations suffice because a gradient has few large singular values, which hold nearly all of |X|^2. These come
-    near 1. The small ones, half of them below 0.01, grow 21 times; they are mostly noise, which need not be as
+    Two iterations suffice because a gradient has few large singular values, which hold most of |X|^2. These come
+    near 1. The small ones, half of them below about 0.01, grow 21 times; they are mostly noise, which need not be as
     large as the signal. (docs/results_log.md: two iterations train as well as five.)
 
     An iteration takes 4 m^2 n + 2 m^3 operations, whatever the batch. For the four wide matrices of `cluttered60-8`
