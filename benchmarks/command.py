@@ -1,13 +1,14 @@
 """`python -m benchmarks [SECTION ...]`: how fast ramnp is.
 
-| section | what it measures                                                                        |
-|---------|-----------------------------------------------------------------------------------------|
-| step    | a training step against PyTorch's: eager, compiled, and with a loop over patches        |
-| floor   | a training step against its matrix products alone                                       |
-| shares  | what the sensor, the glimpse network, the core and the others take of a step            |
-| scaling | how a step grows with the image, glimpses, scales, the batch and the hidden units       |
-| memory  | resident memory of a training, by batch and over ten thousand steps                     |
-| predict | images a second that a network answers                                                  |
+| section    | what it measures                                                                  |
+|------------|-----------------------------------------------------------------------------------|
+| step       | a training step against PyTorch's: eager, compiled, and with a loop over patches  |
+| floor      | a training step against its matrix products alone                                 |
+| shares     | what the sensor, the glimpse network, the core and the others take of a step      |
+| optimizers | what Muon's products of matrices add to a step                                    |
+| scaling    | how a step grows with the image, glimpses, scales, the batch and the hidden units |
+| memory     | resident memory of a training, by batch and over ten thousand steps               |
+| predict    | images a second that a network answers                                            |
 
 Without a section, all of them, which takes about half an hour. PyTorch takes part where it is installed:
 pip install -e .[bench]

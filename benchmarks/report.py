@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from benchmarks import targets
 from benchmarks.gpu.section import GPU, NOT_RUN
 from benchmarks.memory import MEMORY
+from benchmarks.optimizers import OPTIMIZERS
 from benchmarks.predict import PREDICT
 from benchmarks.record import origin
 from benchmarks.scaling import SCALING
@@ -24,6 +25,7 @@ SECTIONS: dict[str, Section] = {
     "step": STEP,
     "floor": FLOOR,
     "shares": SHARES,
+    "optimizers": OPTIMIZERS,
     "scaling": SCALING,
     "memory": MEMORY,
     "predict": PREDICT,

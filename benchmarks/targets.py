@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.optimizers import share
 from benchmarks.section import table
 from benchmarks.step import OURS, throughput
 
@@ -51,6 +52,12 @@ def shares(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
             yield f"{row['preset']}: making a batch, % of a step", row["data_ms"] / whole, "at most", 15
 
 
+def optimizers(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
+    """Muon's part of a step."""
+    for row in found["rows"]:
+        yield f"{row['preset']}, batches of {row['batch']}: Muon's part of a step, %", share(row), "at most", 20
+
+
 def scaling(found: dict[str, Any]) -> Iterator[tuple[str, float, str, float]]:
     """What a large image costs."""
     steps = dict(zip(found["side"]["values"], found["side"]["step_ms"], strict=True))
@@ -79,6 +86,7 @@ BY_SECTION = {
     "step": step,
     "floor": floor,
     "shares": shares,
+    "optimizers": optimizers,
     "scaling": scaling,
     "memory": memory,
     "accuracy": accuracy,

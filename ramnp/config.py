@@ -152,12 +152,15 @@ class LearningConfig(Group):
     early_weight: Annotated[
         float, "weight of the cross-entropy of each answer before the last, with --reward gain", AtLeast(0)
     ] = 0.2
-    optimizer: Annotated[str, "optimizer; sgd has momentum", NameOf("optimizer")] = "adam"
+    optimizer: Annotated[str, "optimizer; muon changes the wide matrices, and adam the rest", NameOf("optimizer")] = (
+        "adam"
+    )
     lr: Annotated[float, "peak learning rate", Above(0)] = 1e-3
     policy_lr: Annotated[
         float, "learning rate of the location policy, as a multiple of that of the other parts", AtLeast(0)
     ] = 1.0
-    momentum: Annotated[float, "momentum of sgd", AtLeast(0, below=1)] = 0.9
+    muon_lr: Annotated[float, "peak learning rate of the matrices that muon changes", Above(0)] = 0.02
+    momentum: Annotated[float, "momentum of sgd and muon", AtLeast(0, below=1)] = 0.9
     schedule: Annotated[
         Literal["cosine", "linear", "constant"], "how the learning rate decays, step by step, after the warm-up"
     ] = "cosine"
@@ -284,7 +287,8 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("dataset", ("cluttered-mnist",), ("pieces", "piece_side")),
     ("dataset", ("omniglot",), ("alphabets",)),
     ("dataset", ("arrays", "folder"), ("data_path",)),
-    ("optimizer", ("sgd",), ("momentum",)),
+    ("optimizer", ("sgd", "muon"), ("momentum",)),
+    ("optimizer", ("muon",), ("muon_lr",)),
     ("model", ("fc", "cnn"), ("fc_units",)),
     ("model", ("ram",), ("glimpses", "patch", "scales", "glimpse_network", "core", "units", "what_units")),
     ("model", ("ram",), ("where_units", "glimpse_units", "policy", "rollouts", "reward", "early_weight")),

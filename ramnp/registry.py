@@ -25,7 +25,7 @@ HOMES: dict[str, dict[str, str]] = {
     "glimpse_network": dict.fromkeys(("linear", "conv"), "ramnp.network.glimpse"),
     "core": dict.fromkeys(("rnn", "lstm", "gru"), "ramnp.network.core"),
     "policy": dict.fromkeys(("learned", "random", "centre"), "ramnp.network.policy"),
-    "optimizer": dict.fromkeys(("adam", "sgd"), "ramnp.training.optim"),
+    "optimizer": dict.fromkeys(("adam", "sgd", "muon"), "ramnp.training.optim"),
     "dataset": {
         "mnist": "ramnp.data.mnist",
         "translated-mnist": "ramnp.data.scenes",

@@ -17,6 +17,7 @@ from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
 from ramnp.network import build
 from ramnp.training.measure import by_first_location, evaluate
+from ramnp.training.optim import Muon
 from ramnp.training.trainer import Trainer
 
 
@@ -189,11 +190,14 @@ CONFIGS = [
     Config(policy="centre", core="lstm"),
     Config(model="fc", rollouts=3),
     Config(model="cnn"),
+    Config(optimizer="muon", scales=2),
+    Config(optimizer="muon", core="lstm"),
 ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
-def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, config):
+def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, config, monkeypatch):
+    monkeypatch.setattr(Muon, "WIDE", 4)  # as wide as matrices are here
     small = {
         "patch": config.patch if config.glimpse_network == "conv" else 3,
         "units": 8,
@@ -211,10 +215,14 @@ def test_a_training_step_never_waits_for_the_device_and_equals_numpy(strict, con
     assert here.means() == numpy.means()
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("core", ["rnn", "lstm", "gru"])
-def test_a_hundred_steps_stay_with_numpy(backend, core):
+def test_a_hundred_steps_stay_with_numpy(backend, core, optimizer, monkeypatch):
+    monkeypatch.setattr(Muon, "WIDE", 4)  # as wide as matrices are here
     # In float64, since rounding grows from step to step.
-    config = Config(core=core, batch_size=4, units=8, patch=4, scales=2, routing="paper", dtype="float64")
+    config = Config(
+        core=core, optimizer=optimizer, batch_size=4, units=8, patch=4, scales=2, routing="paper", dtype="float64"
+    )
     here, numpy = (trained(where, config, steps=100)[0] for where in (backend, NUMPY))
     for found, expected in (
         (here.model.parameters.values, numpy.model.parameters.values),

@@ -25,7 +25,7 @@ NOT_NEGATIVE_FLOATS = (
     "early_weight",
     "pixel_mean",
 )
-POSITIVE_FLOATS = ("std", "lr", "pixel_std")
+POSITIVE_FLOATS = ("std", "lr", "muon_lr", "pixel_std")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
     *("routing", "optimizer", "schedule", "dataset", "reward"),

@@ -85,13 +85,14 @@ class Parameters:
 
     def __getitem__(self, name: str) -> Array:
         """The parameter `name`: a view, so writing to it changes the model."""
-        return self._view(self.values, name)
+        return self.view(self.values, name)
 
     def gradient(self, name: str) -> Array:
         """The gradient of the parameter `name`: a view."""
-        return self._view(self.gradients, name)
+        return self.view(self.gradients, name)
 
-    def _view(self, vector: Array, name: str) -> Array:
+    def view(self, vector: Array, name: str) -> Array:
+        """What belongs to the parameter `name` in a vector (P,) that is laid out as `values`: a view."""
         return vector[self.slices[name]].reshape(self._shapes[name])
 
     def spans(self) -> dict[str, slice]:

@@ -23,7 +23,12 @@ pytestmark = pytest.mark.usefixtures("fast")
 
 
 @pytest.mark.parametrize(
-    "options", [["--core", "rnn", "--optimizer", "adam"], ["--core", "lstm", "--optimizer", "sgd"]]
+    "options",
+    [
+        ["--core", "rnn", "--optimizer", "adam"],
+        ["--core", "lstm", "--optimizer", "sgd"],
+        ["--core", "rnn", "--optimizer", "muon", "--units", 64, "--glimpse-units", 80],
+    ],
 )
 def test_two_epochs_are_one_epoch_and_one_resumed(trained, tmp_path, options):
     trained(*options, "--epochs", 2, "--out", tmp_path / "whole")

@@ -206,6 +206,7 @@ def test_a_dry_run_that_diverges_ends_with_1(command):
         ["--policy-hidden", 4, "--rollouts", 3],
         ["--dtype", "float64", "--squash", "linear"],
         ["--optimizer", "sgd", "--schedule", "linear", "--clip", 0],
+        ["--optimizer", "muon", "--units", 64, "--glimpse-units", 80, "--muon-lr", 0.01],
         ["--validation", 0, "--schedule", "constant"],
         ["--patch", 28],
         ["--patch", 1, "--batch-size", 1],

@@ -13,7 +13,8 @@ from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.parameters import Parameters
 from ramnp.network.reinforce import LearningRule
-from ramnp.training.optim import SGD, Adam, clip_gradients
+from ramnp.training import optim
+from ramnp.training.optim import SGD, Adam, Muon, clip_gradients
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -177,6 +178,27 @@ def test_optimizers_agree_with_pytorch(ours, theirs, options):
         optimizer.step(lr)
         reference.step()
         np.testing.assert_allclose(parameters.values, values.detach().numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (96, 64)])
+def test_muon_agrees_with_pytorch(shape, monkeypatch):
+    """Roughly: theirs multiplies in bfloat16, with one polynomial for all iterations."""
+    monkeypatch.setattr(optim, "ITERATIONS", ((3.4445, -4.775, 2.0315),) * 5)
+    rng = np.random.default_rng(1)
+    parameters = Parameters(Linear(*shape, rng, dtype="float64"))
+    W = torch.tensor(parameters["W"], requires_grad=True)
+    ours = Muon(parameters, LearningConfig(lr=1, muon_lr=1, momentum=0.9))
+    theirs = torch.optim.Muon([W], momentum=0.9, weight_decay=0)
+    for lr in rng.uniform(0.01, 0.1, 5):
+        before = parameters["W"].copy()
+        parameters.gradient("W")[...] = rng.normal(size=shape)
+        W.grad = torch.tensor(parameters.gradient("W"))
+        theirs.param_groups[0]["lr"] = lr
+        ours.step(lr)
+        theirs.step()
+        change = parameters["W"] - before
+        assert np.abs(parameters["W"] - W.detach().numpy()).max() < 0.05 * np.abs(change).max()
+        W.data = torch.tensor(parameters["W"])
 
 
 @pytest.mark.parametrize("limit", [0.1, 5.0, 1e3])

@@ -14,6 +14,7 @@ from ramnp.data.source import Source, Split
 from ramnp.errors import BackendError, UsageError
 from ramnp.network.sensor import Canvas
 from ramnp.training import provenance
+from ramnp.training.optim import Muon
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import SPAWN
 
@@ -40,11 +41,20 @@ def trained_further(trainer, steps=3):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"core": "lstm", "rollouts": 3, "routing": "paper"}, {"glimpses": 1}, {"model": "fc"}, {"model": "cnn"}],
+    [
+        {},
+        {"core": "lstm", "rollouts": 3, "routing": "paper"},
+        {"glimpses": 1},
+        {"model": "fc"},
+        {"model": "cnn"},
+        {"optimizer": "muon"},
+        {"optimizer": "muon", "core": "lstm"},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_change_nothing_but_rounding(workers, changes):
+def test_workers_change_nothing_but_rounding(monkeypatch, workers, changes):
+    monkeypatch.setattr(Muon, "WIDE", 4)  # as wide as matrices are here
     one, several = trained(1, **changes), trained(workers, **changes)
     np.testing.assert_allclose(several.model.parameters.values, one.model.parameters.values, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(several.totals, one.totals, rtol=1e-6)

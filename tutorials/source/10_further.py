@@ -1,23 +1,28 @@
 # %% [markdown]
 # # 10 Further
 #
-# **What you will build:** three things that `ramnp` has not, or that you have only used so far: a recurrent core of your
-# own, a convolution forward and backward, and a task of your own images. Each goes to work in the model.
+# **What you will build:** four things that `ramnp` does not provide, or that you have only used so far: a recurrent core of
+# your own, a convolution forward and backward, an optimizer for matrices, and a task of your own images. Each goes to work in
+# the model.
 #
-# *About 45 minutes. You need 05 and 07.*
+# *About 60 minutes. You need 05 and 07.*
 
 # %%
 # On a hosted notebook: put this course's repository for REPOSITORY, and remove the "#" of the next line.
 # %pip install "ramnp[cuda12] @ git+REPOSITORY"
 import functools
 import tempfile
+import time
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
 from ramnp import data
+from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.gradcheck import check_answer, check_gradient, check_output, numerical_gradient, require
 from ramnp.network import build
@@ -28,6 +33,9 @@ from ramnp.teaching import SHORT, figures
 from ramnp.teaching.animations import animate_glimpses
 from ramnp.teaching.training import train_briefly
 from ramnp.teaching.using import using
+from ramnp.training import optim
+from ramnp.training.optim import ITERATIONS
+from ramnp.training.trainer import Trainer
 
 figures.use_style()
 digits = data.load(Config())
@@ -428,7 +436,7 @@ cifar = Config(
 )  # fmt: skip
 photographs = data.load(cifar) if data.find_task("cifar10").whole(cifar) else None
 if photographs is None:
-    print("CIFAR-10 is not here; go on with section 4, which has colours, too")
+    print("CIFAR-10 is not here; go on with section 5, which has colours, too")
 else:
     seen = train_briefly(cifar, photographs, 10 if SHORT else 60)
     print(f"training error of the last ten batches: {seen.error[-1]:.0f} %; who knows nothing has 90 %")
@@ -442,7 +450,178 @@ animate_glimpses(
 # A minute is not enough here. `python -m ramnp.train --preset cifar10-4-conv` trains on, and
 # `ramnp.load_pretrained("cifar10-4-conv")` is such a network, trained to the end.
 #
-# ## 4. Your own images
+# ## 4. An optimizer that sees the matrix
+#
+# SGD and Adam take the weights for a list of numbers, and change each one by itself. But $W$ is a map. Change it by $D$, and
+# what $x$ is mapped to moves by $x D$. How far depends on the direction of $x$, and the *singular values* of $D$ say how:
+#
+# $$D = U S V^T , \qquad U^T U = V^T V = I , \qquad S \text{ diagonal, not negative.}$$
+#
+# An $x$ along column $i$ of $U$ comes out along column $i$ of $V$, $s_i$ times as long. Here are the singular values of a
+# gradient: that of `core.W_gh`, in a new network, from one batch of digits.
+
+# %%
+small = Config(batch_size=64, warmup_epochs=0, schedule="constant")
+new = Trainer(small, digits.image_shape, digits.classes, NUMPY)
+new.step(next(new.batches(digits.source("train", NUMPY, new.model.margin), epoch=1)), lr=1e-9)
+gradient = new.model.core.dW_gh.copy()
+singular = np.linalg.svd(gradient, compute_uv=False)
+print(
+    f"{len(singular)} singular values; the largest is {singular[0] / np.median(singular):,.0f} times the one in the middle"
+)
+print(f"the first five hold {100 * (singular[:5] ** 2).sum() / (singular**2).sum():.0f} % of the sum of squares")
+
+# %% [markdown]
+# So a step along the gradient is a step in a handful of directions, and the network waits for the others. *Muon* (Jordan et
+# al. 2024) gives every direction the same step: it puts $1$ in place of each $s_i$, and changes $W$ by $U V^T$. That is the
+# orthogonal matrix which is nearest to $D$.
+#
+# `np.linalg.svd` finds it, but is too slow for every step, above all on a GPU. Products of matrices are fast, and they are
+# enough.
+# Because $X X^T = U S^2 U^T$,
+#
+# $$\left( a I + b A + c A^2 \right) X = U \left( a S + b S^3 + c S^5 \right) V^T , \qquad A = X X^T .$$
+#
+# $U$ and $V$ stay, and every singular value goes through the polynomial $a s + b s^3 + c s^5$. Nothing had to be decomposed!
+# It remains to choose $a$, $b$, $c$ so that a few rounds take every $s$ between 0 and 1 close to 1. (This is a *Newton-Schulz
+# iteration*.) The usual choice, 1.5, -0.5 and 0, is exact in the end, but takes small values up by a factor of 1.5 a round. In
+# `ITERATIONS` each round has its own, found so that the worst $s$ from 0.03 to 1 ends as near to 1 as possible (Amsel et al.
+# 2025).
+
+# %%
+s = np.geomspace(1e-3, 1, 500)
+_, axes = plt.subplots()
+for name, rounds, style in (
+    ("usual choice", [(1.5, -0.5, 0)] * len(ITERATIONS), ":"),
+    ("usual choice, 12 rounds", [(1.5, -0.5, 0)] * 12, "--"),
+    (f"ITERATIONS, {len(ITERATIONS)} rounds", ITERATIONS, "-"),
+):
+    values = s
+    for a, b, c in rounds:
+        values = a * values + b * values**3 + c * values**5
+    axes.plot(s, values, ls=style, label=name)
+axes.set(xscale="log", xlabel="singular value before", ylabel="afterwards", title="what becomes of a singular value")
+_ = axes.legend()
+
+# %% [markdown]
+# ### Exercise 10.4: make it orthogonal
+#
+# `X` has shape (m, n), with m at most n. Divide it by the root of the sum of its squares, so that no singular value is larger
+# than 1. Then, for each `(a, b, c)` in turn, put $(a I + b A + c A^2) X$ in its place, with $A = X X^T$ of the *present* X. Return
+# the last one, and leave the argument as it is.
+#
+# <details><summary>Hint</summary>
+#
+# `A @ A` is the square of a matrix; `A * A` squares its elements. You need no $I$: $a I X = a X$.
+# </details>
+
+
+# %% exercise="orthogonalise"
+def orthogonalise(X, iterations):
+    """Nearly U V^T, where X = U S V^T."""
+    ### BEGIN SOLUTION
+    X = X / np.sqrt((X * X).sum())
+    for a, b, c in iterations:
+        A = X @ X.T
+        X = a * X + (b * A + c * A @ A) @ X
+    return X
+    ### END SOLUTION
+
+
+# %% check="orthogonalise" points=3
+X = np.array([[3.0, -1.0, 0.5, 2.0], [0.5, 2.0, -1.5, 1.0], [1.0, 0.0, 2.5, -2.0]])
+rounds = [(3.0, -4.0, 1.8), (2.0, -1.4, 0.4)]
+u, s, vt = np.linalg.svd(X, full_matrices=False)
+
+
+def by_svd(s, *rounds, quintic=5):
+    """The singular values taken through polynomials, without a product with X X^T."""
+    for a, b, c in rounds:
+        s = a * s + b * s**3 + c * s**quintic
+    return u * s @ vt
+
+
+def with_squared_elements(X):
+    """Somebody's A * A."""
+    for a, b, c in rounds:
+        A = X @ X.T
+        X = a * X + (b * A + c * A * A) @ X
+    return X
+
+
+def with_the_first_A(X):
+    """Somebody's A, computed before the loop."""
+    A = X @ X.T
+    for a, b, c in rounds:
+        X = a * X + (b * A + c * A @ A) @ X
+    return X
+
+
+norm = np.linalg.norm(X)
+check_output(
+    orthogonalise,
+    X,
+    rounds,
+    expected=by_svd(s / norm, *rounds),
+    mistakes={
+        "X is not divided by the root of the sum of its squares": by_svd(s, *rounds),
+        "the root is missing: X is divided by the sum of its squares": by_svd(s / norm**2, *rounds),
+        "X is divided by its largest singular value: right, but only a decomposition finds that": by_svd(s / s[0], *rounds),
+        "only X / |X| is returned": X / norm,
+        "the first round alone": by_svd(s / norm, *rounds[:1]),
+        "the last round alone: go on with the X of the round before": by_svd(s / norm, *rounds[1:]),
+        "A stands where A^2 belongs": by_svd(s / norm, *rounds, quintic=3),
+        "A * A squares the elements: A @ A is the square of the matrix": with_squared_elements(X / norm),
+        "A is that of the first X in every round": with_the_first_A(X / norm),
+        "that is U V^T to the last digit, by a decomposition: use products": u @ vt,
+    },
+)  # fmt: skip
+
+# %% [markdown]
+# Back to the gradient. Watch its singular values go to one:
+
+# %%
+_, axes = plt.subplots()
+axes.plot(singular / np.linalg.norm(gradient), color=figures.INK, ls=":", label="gradient, divided by its norm")
+for count in (5, 10, 20, 30):
+    values = np.linalg.svd(orthogonalise(gradient, [(1.5, -0.5, 0)] * count), compute_uv=False)
+    axes.plot(values, label=f"usual choice, {count} rounds")
+values = np.linalg.svd(orthogonalise(gradient, ITERATIONS), compute_uv=False)
+axes.plot(values, color=figures.INK, label=f"ITERATIONS, {len(ITERATIONS)} rounds")
+axes.set(xlabel="number of the singular value", ylabel="singular value", yscale="log", ylim=(1e-5, 3))
+axes.set(title="the singular values of a gradient")
+_ = axes.legend(loc="lower left", fontsize=8)
+
+# %% [markdown]
+# Thirty rounds take all of them to 1, but for those that are 0. An optimizer needs less. In two rounds the large singular
+# values, which hold nearly the whole gradient, come near 1. The small ones grow a good deal and stay small. They are mostly
+# noise, and training is as fast without them: `docs/results_log.md` has the comparison.
+#
+# Now your function goes to work in `ramnp`'s Muon. It makes momentum orthogonal, not a single gradient, and leaves biases,
+# narrow matrices and the policy to Adam. Three optimizers, each with a learning rate that suits it (of a few that were tried):
+
+# %%
+rates = {"sgd": {"lr": 0.01}, "adam": {"lr": 1e-3}, "muon": {"lr": 1e-3, "muon_lr": 0.02}}
+raced, seconds = {}, {}
+yours = lambda stack, xp: np.stack([orthogonalise(X, ITERATIONS) for X in stack.X])  # noqa: E731
+with patch.object(optim, "orthogonalise", yours):
+    for name, rate in rates.items():
+        started = time.perf_counter()
+        raced[name] = train_briefly(replace(small, optimizer=name, **rate), digits, steps)
+        seconds[name] = time.perf_counter() - started
+
+_, axes = plt.subplots()
+for name, moment in raced.items():
+    axes.plot(moment.steps, moment.error, label=f"{name}: {1000 * seconds[name] / steps:.0f} ms a step")
+axes.set(xlabel="step, of 64 digits", ylabel="training error (%)", title="three optimizers, first steps", ylim=(0, 100))
+_ = axes.legend()
+
+# %% [markdown]
+# Count steps, and Muon is ahead. Count seconds, and it has to make up for its products of matrices, which cost the same for
+# a batch of any size: 64 images are too few to pay for them. So Muon goes with larger batches, in `ramnp` too. Which optimizer
+# ends best is another question, for long trainings with several seeds: `docs/results_log.md` has some.
+#
+# ## 5. Your own images
 #
 # The best test of what you have learned is a task that nobody prepared. `ramnp` takes images in two ways:
 #
@@ -482,7 +661,7 @@ for axes, picture, word in zip(row, pictures, words, strict=False):
     axes.grid(False)
 
 # %% [markdown]
-# ### Exercise 10.4: hand them over
+# ### Exercise 10.5: hand them over
 #
 # Turn them into what `ramnp` takes. Return three things: `images` (n, H, W, C), floats in [0, 1]; `labels` (n,), integers 0 to
 # A-1; and `names`, the A words in the order of the labels, sorted by alphabet.
@@ -549,7 +728,7 @@ print("labels and names: right")
 # what it means in pixels depends on the image. Too small, and the policy does not find out what is a little farther;
 # too large, and it does not hit what it aims at (07).
 #
-# ### Exercise 10.5: how far is that?
+# ### Exercise 10.6: how far is that?
 #
 # The pictures are 40 pixels wide. Which `std` lets locations scatter by 2 pixels?
 #
@@ -636,6 +815,7 @@ print(from_files.class_names, from_files.train.images.shape, from_files.train.im
 #
 # - Write a recurrent core with its backward pass, and put it into the model.
 # - Write a convolution as a Linear on windows, and carry gradients back through windows that overlap.
+# - Make a matrix orthogonal with nothing but products, and say what an optimizer gains by it.
 # - Bring your own images, from arrays or files, and choose a sensor and a `std` for them.
 #
 # This is the end of the course. Every gradient of a network that decides where to look has gone through your hands. Where
