@@ -17,9 +17,11 @@ train: $(VENV)/.train  ## train on MNIST for 100 epochs; ARGS="--preset mnist-4"
 test: $(VENV)/.test  ## run all tests; ARGS="-k sensor" and the like are handed on
 	$(PY) -m pytest -n auto $(ARGS)
 
-lint: $(VENV)/.test  ## check format and style
+lint: $(VENV)/.test  ## check format, style and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pyright
 
 tutorials: $(VENV)/.tutorials  ## open the notebooks of the course
 	$(PY) -m jupyter lab tutorials

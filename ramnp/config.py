@@ -20,7 +20,7 @@ class AtLeast(NamedTuple):
     least: float
     below: float = math.inf
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: Any) -> bool:
         return self.least <= value < self.below
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Above(NamedTuple):
 
     bound: float
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: Any) -> bool:
         return value > self.bound
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Within(NamedTuple):
     least: float
     most: float
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: Any) -> bool:
         return self.least <= value <= self.most
 
     def __str__(self) -> str:

@@ -147,7 +147,7 @@ def title(config: Config) -> str:
 
 def listing() -> str:
     """The table of all presets."""
-    lines = [("preset", "task", "glimpses", "sensor", "paper a / b", "TensorFlow")]
+    lines: list[tuple[str, ...]] = [("preset", "task", "glimpses", "sensor", "paper a / b", "TensorFlow")]
     for name, config in PRESETS.items():
         row = ROWS[name]
         published = (f"{number(row.paper_a)} / {number(row.paper_b)}", number(row.tensorflow))

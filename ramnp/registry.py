@@ -111,6 +111,8 @@ def load(source: str) -> None:
         import_module(source)
     elif source not in sys.modules:
         spec = spec_from_file_location(source, source)
+        assert spec is not None
+        assert spec.loader is not None  # of a .py file there always is one
         module = sys.modules[source] = module_from_spec(spec)
         folder = str(Path(source).parent)
         if folder not in sys.path:

@@ -54,7 +54,7 @@ def read_arrays(path: Path) -> tuple[Split, Split | None]:
             for name in ("images", "labels", "test_images", "test_labels")
             if f"{name}.npy" in names
         }
-    splits = []
+    splits: list[Split] = []
     for prefix in ("", "test_"):
         images, labels = arrays.get(f"{prefix}images"), arrays.get(f"{prefix}labels")
         if images is None and labels is None and prefix:

@@ -8,7 +8,6 @@ pixels: the red plane, row by row, then the green, then the blue.
 import gzip
 import tarfile
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -49,7 +48,7 @@ def parse_records(content: bytes, name: str) -> Split:
 class Bounded:
     """A stream that raises an error after `limit` bytes, so that a small archive cannot unpack to fill the memory."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self.stream, self.left = stream, limit
 
     def read(self, size: int) -> bytes:
@@ -70,7 +69,7 @@ def read_archive(path: Path) -> dict[str, Split]:
     try:
         with gzip.open(path) as unzipped:
             stream = Bounded(unzipped, (len(TRAIN) + 1) * RECORDS * RECORD + OTHER)
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for number, member in enumerate(archive):
                     folder, _, name = member.name.removeprefix("./").rpartition("/")
                     if number >= MEMBERS:

@@ -16,7 +16,7 @@ COLOUR = ("P", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def read_image(
-    content: bytes, name: str, formats: Sequence[str] = FORMATS, size: tuple[int, int] | None = None
+    content: bytes | bytearray, name: str, formats: Sequence[str] = FORMATS, size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Decode an image file to (H, W, C), uint8: gray (C = 1) or RGB (C = 3). Transparency is dropped.
 

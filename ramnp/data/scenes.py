@@ -1,5 +1,8 @@
 """Translated and cluttered MNIST: a digit on a larger canvas, without or with pieces of other digits (paper, 4.1)."""
 
+import dataclasses
+from pathlib import Path
+
 from ramnp.config import DataConfig
 from ramnp.data.files import Published
 from ramnp.data.generate import Scene
@@ -41,10 +44,10 @@ class SceneTask(Task):
                 raise UsageError(
                     f"there is only one {split} digit, so there is no other to cut clutter from: change --validation"
                 )
-        splits = (getattr(digits, split) for split in SPLITS)
-        return DataSet(self.name, digits.classes, *splits, scene=scene)
+        return dataclasses.replace(digits, name=self.name, scene=scene)
 
-    check = staticmethod(MNIST.check)
+    def check(self, path: Path) -> str:
+        return MNIST.check(path)
 
 
 TRANSLATED_MNIST = SceneTask(

@@ -178,7 +178,7 @@ class DataSet:
         for split in (self.train, self.validation, self.test):
             for array in (split.images, split.labels):
                 digest.update(f"{array.dtype.str} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def source(self, split: str, backend: Backend, margin: int) -> Source:

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ramnp.cli import Parser, add_backend_flags, add_import_flag, chosen_backend, import_parts, run
+from ramnp.cli import Parser, add_backend_flags, add_import_flag, chosen_backend, description, import_parts, run
 from ramnp.errors import UsageError
 from ramnp.files import write_atomically
 from ramnp.gradcheck.own import PARTS, added, check_part
@@ -74,7 +74,7 @@ def check_file(path: Path, only: str | None, seed: int, timeout: float) -> list[
 def main(argv: list[str] | None = None) -> int:
     import_parts(argv)
     yours = added()
-    parser = Parser(prog="python -m ramnp.gradcheck", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.gradcheck", description=description(__doc__))
     parser.add_argument("file", nargs="?", metavar="FILE.py[:NAME]", help="your own code; it is executed")
     parts = [*PARTS, *yours]
     parser.add_argument("--only", choices=parts, metavar="PART", help=f"one part: {', '.join(parts)}")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ramnp.cli import Parser, run
+from ramnp.cli import Parser, description, run
 from ramnp.errors import UsageError
 from ramnp.network.policy import GaussianPolicy
 from ramnp.network.reinforce import policy_loss_backward
@@ -93,7 +93,7 @@ def rollout_variances(rollouts: list[int], repeats: int, seed: int) -> list[floa
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(prog="python -m ramnp.gradcheck.estimator", description=__doc__.split(": ", 1)[1])
+    parser = Parser(prog="python -m ramnp.gradcheck.estimator", description=description(__doc__))
     parser.add_argument("--samples", type=int, default=400_000, metavar="N", help="estimates to average (400000)")
     parser.add_argument("--seed", type=int, default=0, help="(0)")
     arguments = parser.parse_args(argv)

@@ -1,5 +1,6 @@
 """The checks of every part of ramnp itself, on any backend."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -172,11 +173,19 @@ def baseline_loss(backend: Backend, rng: np.random.Generator) -> Iterator[Subjec
 
 def model(rule: LearningRule) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
-        for name, scales, channels, rollouts, first in (("rnn", 1, 1, 2, "uniform"), ("lstm", 2, 3, 1, "learned")):
-            config = Config(
-                core=name, scales=scales, glimpses=3, patch=2, units=5, what_units=4, where_units=3, glimpse_units=4,
-                std=0.3, policy_hidden=6 if name == "lstm" else 0, first_location=first, dtype="float64",
-            )  # fmt: skip
+        small = Config(
+            glimpses=3,
+            patch=2,
+            units=5,
+            what_units=4,
+            where_units=3,
+            glimpse_units=4,
+            std=0.3,
+            policy_hidden=0,
+            dtype="float64",
+        )
+        larger = dataclasses.replace(small, core="lstm", scales=2, policy_hidden=6, first_location="learned")
+        for config, channels, rollouts in ((small, 1, 2), (larger, 3, 1)):
             made = RecurrentAttentionModel(config, (9, 7, channels), 4, backend, seed=1)
             made.parameters.values += backend.asarray(0.2 * rng.standard_normal(made.parameters.size))
             canvas = made.canvas(rng.random((3, 9, 7, channels)))

@@ -68,7 +68,7 @@ def standardize(x: Array, pixels: Array, mean: float, std: float) -> None:
         x -= mean / std
 
 
-def ruler(location: Array, extent: int) -> Array:
+def ruler(location: Array, extent: int | Array) -> Array:
     """p: where a location in [-1, 1] falls on the ruler from 0 to `extent` pixels, along one axis."""
     return (location + 1) * (extent / 2)
 

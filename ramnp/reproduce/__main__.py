@@ -153,5 +153,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)  # so that each line is at once in a log file
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a log file gets each line at once
     run(main)

@@ -87,13 +87,13 @@ def plot_by_task(counted: Results, path: Path) -> Path | None:
     axes, drawn = figure.subplots(), False
     for (label, color), choose in kinds.items():
         rows = {x: name for x, names in enumerate(rows_by_task().values()) if (name := choose(names))}
-        published = {x: ROWS[name].paper_b for x, name in rows.items() if ROWS[name].paper_b is not None}
-        axes.plot(published.keys(), published.values(), "s", ls="--", lw=0.9, markersize=4, mfc="none", color=color)
+        published = [(x, error) for x, name in rows.items() if (error := ROWS[name].paper_b) is not None]
+        axes.plot(*np.reshape(published, (-1, 2)).T, "s", ls="--", lw=0.9, markersize=4, mfc="none", color=color)
         drawn |= any(name in counted for name in rows.values())
         # A row without a result leaves a gap.
         ours = [error_bar(counted[name]) if name in counted else (np.nan,) * 3 for name in rows.values()]
         at, below, above = zip(*ours, strict=True)
-        axes.errorbar(rows.keys(), at, yerr=(below, above), color=color, marker="o", capsize=3, label=label)
+        axes.errorbar(list(rows), at, yerr=(below, above), color=color, marker="o", capsize=3, label=label)
     axes.plot([], [], "s", ls="--", lw=0.9, markersize=4, mfc="none", color="black", label="paper B")
     axes.set_xticks(range(len(TASKS)), [task.replace(", ", "\n") for task in TASKS], fontsize=8)
     axes.set(ylabel="averaged test error (%)")

@@ -118,7 +118,11 @@ def collect(training: Run) -> dict[str, Any]:
     limit = training.limit_batches
     steps = min(training.steps_per_epoch, limit or training.steps_per_epoch)
     training.say("analysing the policy, and evaluating on further compositions of generated test images")
-    composed, recurrent = isinstance(training.test, GeneratedSource), isinstance(model, RecurrentAttentionModel)
+    redrawn = analysis = None
+    if isinstance(training.test, GeneratedSource):
+        redrawn = evaluate_redrawn(model, training.test, DRAWINGS, limit_batches=limit)
+    if isinstance(model, RecurrentAttentionModel):
+        analysis = analyse(model, training.test, limit_batches=limit)
     return read_json(training.folder / "result.json") | {
         "config": config.to_json(),
         "training_images": training.epoch * steps * config.batch_size,
@@ -132,14 +136,15 @@ def collect(training: Run) -> dict[str, Any]:
             }
             for line in training.metrics
         ],
-        "redrawn": evaluate_redrawn(model, training.test, DRAWINGS, limit_batches=limit) if composed else None,
-        "analysis": analyse(model, training.test, limit_batches=limit) if recurrent else None,
+        "redrawn": redrawn,
+        "analysis": analysis,
     }
 
 
 def listing(out: Path, seeds: list[int]) -> str:
     """A table of all rows: published figures, targets, and the state of each seed."""
-    lines = [("row", "glimpses", "sensor", "paper a / b", "TF", "best", "floor", "goal", "averaged error by seed")]
+    heading = ("row", "glimpses", "sensor", "paper a / b", "TF", "best", "floor", "goal", "averaged error by seed")
+    lines: list[tuple[str, ...]] = [heading]
     for name, row in ROWS.items():
         floor = "{:g} to {:g}".format(*row.control) if row.control else number(row.floor)
         paper = f"{number(row.paper_a)} / {number(row.paper_b)}"

@@ -206,8 +206,8 @@ def task_tables(names: list[str], counted: Results) -> list[str]:
     if redrawn:
         blocks += [REDRAWN, markdown([("row", "seeds x test sets", *FIGURES), *redrawn])]
     if finished:
-        heading = ("row", "seeds", "parameters", "rewarded", "epochs", "training images", "time", "machine", "revision")
-        blocks.append(markdown([heading, *(effort(name, counted[name]) for name in finished)]))
+        took = ("row", "seeds", "parameters", "rewarded", "epochs", "training images", "time", "machine", "revision")
+        blocks.append(markdown([took, *(effort(name, counted[name]) for name in finished)]))
         blocks.append(
             " ".join(dict.fromkeys(describe_data(each["data"]) for name in finished for each in counted[name]))
         )
@@ -251,7 +251,8 @@ def median_error(results: list[dict[str, Any]]) -> float:
 
 def below_paper_a(name: str, results: list[dict[str, Any]]) -> bool:
     """Whether the deterministic error, which shows the policy alone, is below the paper's (version A)."""
-    return median_over_seeds(results, "deterministic") < ROWS[name].paper_a
+    published = ROWS[name].paper_a
+    return published is not None and median_over_seeds(results, "deterministic") < published
 
 
 def spread(errors: list[float], shown: Callable[[float], str], reverse: bool = False) -> str:
@@ -335,7 +336,8 @@ def policy_tables(counted: Results) -> list[str]:
     analyses = {name: of_seeds for name, of_seeds in analyses.items() if of_seeds}
     if not analyses:
         return [POLICY]
-    helps = sum(min(errors := last_errors(each), key=errors.get) == "policy" for each in analyses.values())
+    errors = [last_errors(each) for each in analyses.values()]
+    helps = sum(each["policy"] == min(each.values()) for each in errors)
     return [
         f"**In {helps} of {len(analyses)} rows the error is lowest with the policy's own locations.** {POLICY}",
         markdown([POLICY_HEADING, *(policy_line(name, each) for name, each in analyses.items())]),

@@ -1,6 +1,6 @@
 """Drawings of recurrent networks: unrolled in time, the backward pass through time, time as rows, and the LSTM cell."""
 
-from IPython.display import HTML
+from IPython.core.display import HTML
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -103,7 +103,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "seconds": checkpoint.seconds,
     }
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Checkpoint:

@@ -3,7 +3,7 @@
 from typing import Any, TextIO
 
 try:
-    from tqdm import tqdm as Bar
+    from tqdm import tqdm as Bar  # pyright: ignore[reportAssignmentType]
 except ImportError:
 
     class Bar:  # type: ignore[no-redef]

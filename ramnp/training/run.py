@@ -134,7 +134,7 @@ class Run:
 
     def write_config(self) -> None:
         """Write config.json."""
-        description = {"config": self.config.to_json(), "limit_batches": self.limit_batches}
+        description: dict[str, Any] = {"config": self.config.to_json(), "limit_batches": self.limit_batches}
         description["backend"] = self.trainer.backend.name
         write_json(self.folder / "config.json", description | self.provenance())
 
@@ -187,6 +187,7 @@ class Run:
         config, trainer, epoch = self.config, self.trainer, self.epoch + 1
         started = time.perf_counter()
         trainer.reset()
+        lr = 0.0
         for step, batch in enumerate(islice(trainer.batches(self.train, epoch), steps)):
             lr = learning_rate(config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
             trainer.step(batch, lr)
