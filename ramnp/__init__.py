@@ -1,11 +1,11 @@
 """Recurrent Models of Visual Attention, with every forward and backward pass written by hand."""
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers, which know these names and complete them
     from ramnp.config import Config as Config
+    from ramnp.data.batch import Batch as Batch
     from ramnp.data.source import DataSet as DataSet
     from ramnp.data.source import Split as Split
     from ramnp.data.source import hold_out as hold_out
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which know these names and c
     from ramnp.network.model import RecurrentAttentionModel as RecurrentAttentionModel
     from ramnp.network.parameters import Part as Part
     from ramnp.network.policy import GaussianPolicy as GaussianPolicy
+    from ramnp.network.reinforce import LearningRule as LearningRule
     from ramnp.presets import PRESETS as PRESETS
     from ramnp.presets import Row as Row
     from ramnp.presets import add_preset as add_preset
@@ -27,13 +28,11 @@ if TYPE_CHECKING:  # for editors and type checkers, which know these names and c
     from ramnp.training.trained import load_pretrained as load_pretrained
     from ramnp.training.trainer import Trainer as Trainer
 
-try:
-    __version__ = version("ramnp")
-except PackageNotFoundError:  # used from a source tree that is not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 # A name is imported when it is first asked for, so that `import ramnp` costs little more than NumPy.
 _HOME = {
+    "Batch": "ramnp.data.batch",
     "Classifier": "ramnp.network.classifier",
     "Config": "ramnp.config",
     "Core": "ramnp.network.core",
@@ -41,6 +40,7 @@ _HOME = {
     "DataSet": "ramnp.data.source",
     "GaussianPolicy": "ramnp.network.policy",
     "GlimpseNetwork": "ramnp.network.glimpse",
+    "LearningRule": "ramnp.network.reinforce",
     "Optimizer": "ramnp.training.optim",
     "PRESETS": "ramnp.presets",
     "Part": "ramnp.network.parameters",
@@ -58,11 +58,24 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'ramnp' has no attribute {name!r}")
+if not TYPE_CHECKING:  # with this in sight, no type checker would notice a wrong name
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return _version()
+        if name in _HOME:
+            return getattr(import_module(_HOME[name]), name)
+        raise AttributeError(f"module 'ramnp' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, "__version__"})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes as long as half of NumPy
+
+    try:
+        return version("ramnp")
+    except PackageNotFoundError:  # used from a source tree that is not installed
+        return "0+unknown"

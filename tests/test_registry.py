@@ -300,8 +300,10 @@ def test_own_presets(monkeypatch, tmp_path):
 
 def test_the_public_names_are_listed_and_lead_to_what_they_say():
     tree = ast.parse((REPOSITORY / "ramnp/__init__.py").read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    told = {alias.asname: node.module for node in block.body for alias in node.names}
+    (block,) = (each for each in tree.body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING")
+    told = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
     assert told == ramnp._HOME
     assert set(told) | {"__version__"} <= set(dir(ramnp))
     for name, module in told.items():

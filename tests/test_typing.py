@@ -1,4 +1,4 @@
-"""The script of a user that mypy and pyright check (`make lint`) also runs."""
+"""The script of a user, which `make lint` checks, runs."""
 
 import subprocess
 import sys

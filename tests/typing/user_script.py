@@ -9,7 +9,7 @@ import numpy as np
 
 import ramnp
 from ramnp import Batch, Classifier, Config, LearningRule, RecurrentAttentionModel, Trainer
-from ramnp.backend import NUMPY
+from ramnp.backend import NUMPY, Array
 from ramnp.network.model import Rollout
 from ramnp.network.reinforce import HybridLoss
 
@@ -31,7 +31,7 @@ rollout = ram.forward(canvas, ram.draw(rng, 4))
 assert_type(rollout, Rollout)
 loss = ram.backward(rollout, labels, LearningRule.of(config))
 assert_type(loss, HybridLoss)
-assert_type(loss.terms["action"], "ramnp.backend.Array")
+assert_type(loss.reward, Array)
 
 # And with the trainer.
 trainer = Trainer(config, (28, 28, 1), 10, NUMPY)
