@@ -5,12 +5,11 @@ import dataclasses
 import difflib
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ramnp import registry
+from ramnp import own_parts
 from ramnp.backend import Backend, get_backend, select_device
 from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
@@ -92,7 +91,7 @@ def add_import_flag(parser: Parser) -> None:
 def import_parts(argv: list[str] | None) -> None:
     """Import what `--import` names, before the flags are made whose choices it adds to.
 
-    Only a command line says what is imported: a checkpoint or a run folder may come from anybody.
+    Only a command line says what is imported (see `own_parts`): a checkpoint or a run folder may come from anybody.
 
     Raises:
         UsageError: that failed.
@@ -102,15 +101,8 @@ def import_parts(argv: list[str] | None) -> None:
     source = getattr(parser.parse_known_args(argv)[0], "import_", None)
     if source is None:
         return
-    try:
-        registry.load(source)
-    except Exception as error:
-        missing = isinstance(error, FileNotFoundError | ModuleNotFoundError)
-        if missing and source in (getattr(error, "filename", None), getattr(error, "name", None)):
-            raise UsageError(f"--import {source}: there is no such file or module") from error
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
-        where = f"line {lines[-1]}: " if lines else ""
-        raise UsageError(f"--import {source}: {where}{type(error).__name__}: {first_line(error)}") from error
+    own_parts.load(source)
+    own_parts.remember(source)
 
 
 def add_config_flags(parser: Parser) -> None:

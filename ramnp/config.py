@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from ramnp import registry
+from ramnp import own_parts, registry
 from ramnp.errors import UnknownPartError, UsageError
 
 
@@ -227,12 +227,15 @@ class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
         try:
             return dataclasses.replace(base or cls(), **values)
         except UnknownPartError as error:
-            if not values.get("import_"):
+            source = values.get("import_")
+            if not isinstance(source, str) or not source:
                 raise
-            # It is not imported from here: who reads a file of somebody else must not run what that file names.
-            raise UnknownPartError(
-                f"{error}; it came with --import {values['import_']!r}: give that flag again, if you trust the file"
-            ) from error
+            if not own_parts.is_remembered(source):  # somebody else's checkpoint must not run what it names
+                raise UnknownPartError(
+                    f"{error}; it came with --import {source!r}: give that flag again, if you trust the file"
+                ) from error
+            own_parts.load(source)
+            return dataclasses.replace(base or cls(), **values)
 
 
 class Field(NamedTuple):

@@ -1,9 +1,11 @@
 """What every test has: no network, and the backends of this machine."""
 
 import os
+import tempfile
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # `make test` has a process for each core
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # what tests import is not remembered for the user
 os.environ["RAMNP_SHORT"] = "1"  # the notebooks train for a moment only
 
 import numpy as np

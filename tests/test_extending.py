@@ -49,9 +49,9 @@ def test_an_example_trains_evaluates_and_is_resumed_with_two_workers(folder, kin
     flags = ("--" + kind.replace("_", "-"), name, "--workers", 2, "--out", run)
     ran("ramnp.train", *SMALL, *own, *flags, *MOMENT, "--validation", 200)
     assert 0 <= json.loads((run / "result.json").read_text())["test_error"]["averaged"] <= 100
-    ran("ramnp.train", "--resume", run, "--epochs", 2, "--quiet", *own)
+    ran("ramnp.train", "--resume", run, "--epochs", 2, "--quiet")  # which knows its file
     assert [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()] == [1, 2]
-    found = json.loads(ran("ramnp.evaluate", run, "--json", "--rollouts", 1, *own))
+    found = json.loads(ran("ramnp.evaluate", run, "--json", "--rollouts", 1))
     assert found["epoch"] in (1, 2)
 
 

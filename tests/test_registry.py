@@ -11,7 +11,7 @@ import pytest
 from running import REPOSITORY, SMALL, assert_fails, run_module
 
 import ramnp
-from ramnp import registry
+from ramnp import own_parts, registry
 from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, NameOf, describe, idle
 from ramnp.errors import CheckpointError, UnknownPartError, UsageError
 from ramnp.network import build
@@ -189,27 +189,55 @@ def test_the_import_is_recorded_with_its_whole_path(run_with_parts):
     assert json.loads((folder / "config.json").read_text())["config"]["import_"] == str(file)
 
 
+@pytest.fixture
+def stranger(tmp_path):
+    """The environment of somebody who has named no file yet."""
+    return {"XDG_STATE_HOME": str(tmp_path / "stranger")}
+
+
 @pytest.mark.parametrize("command", ["ramnp.evaluate", "ramnp.analysis"])
-def test_what_a_checkpoint_names_is_not_run_unless_the_command_names_it(run_with_parts, command):
+def test_what_a_checkpoint_names_is_run_only_for_somebody_who_named_it_before(run_with_parts, stranger, command):
     file, folder = run_with_parts
     for path in (folder, folder / "best.npz"):
-        process = run_module(command, path)
+        process = run_module(command, path, env=stranger)
         assert_fails(process, 2, f"{folder / 'best.npz'}: --core must be one of", f"--import '{file}'", "again")
         assert process.stdout == ""
-    more = ("--limit-batches", 1) if command == "ramnp.analysis" else ()
-    process = run_module(command, folder, "--json", "--import", file, *more)
+    short = ("--limit-batches", 1) if command == "ramnp.analysis" else ("--rollouts", 1)
+    process = run_module(command, folder, "--json", *short)
+    assert (process.returncode, process.stderr, process.stdout.count("imported")) == (0, "", 1)
+    for own in (("--import", file), ()):  # named once, it is known
+        process = run_module(command, folder, "--json", *short, *own, env=stranger)
+        assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_a_file_that_was_changed_since_it_was_named_is_not_run(parts, tmp_path):
+    values = json.dumps({"core": "mine", "import_": str(parts)})
+    (tmp_path / "config.json").write_text(values)
+    dry = ("ramnp.train", "--config", tmp_path / "config.json", "--dry-run", *SMALL)
+    assert run_module(*dry, "--import", parts).returncode == 0
+    assert run_module(*dry).returncode == 0
+    parts.write_text(PARTS_FILE + "print('harm')\n")
+    process = run_module(*dry)
+    assert_fails(process, 2, "'mine'", str(parts), "again")
+    assert "harm" not in process.stdout
+
+
+def test_without_a_place_for_notes_a_file_is_named_each_time(parts, tmp_path):
+    (tmp_path / "file").write_text("")
+    nowhere = {"XDG_STATE_HOME": str(tmp_path / "file")}
+    process = run_module("ramnp.train", "--import", parts, "--core", "mine", *SMALL, "--dry-run", env=nowhere)
     assert (process.returncode, process.stderr) == (0, "")
+    assert not own_parts.is_remembered(str(parts))
 
 
-def test_a_run_is_resumed_with_its_import_even_from_another_place(run_with_parts, tmp_path, parts):
+def test_a_run_is_resumed_with_its_import_even_from_another_place(run_with_parts, tmp_path, parts, stranger):
     file, folder = run_with_parts
     resume = ("--resume", folder, "--epochs", 2, "--quiet")
-    assert_fails(run_module("ramnp.train", *resume), 2, f"{folder}: ", f"--import '{file}'", "again")
-    process = run_module("ramnp.train", *resume, "--import", parts)
+    assert_fails(run_module("ramnp.train", *resume, env=stranger), 2, f"{folder}: ", f"--import '{file}'", "again")
+    process = run_module("ramnp.train", *resume)
     assert (process.returncode, process.stderr, process.stdout.count("imported")) == (0, "", 2)
-    for saved in ("best.npz", "checkpoint.npz"):
-        process = run_module("ramnp.evaluate", folder / saved)
-        assert_fails(process, 2, saved)
+    process = run_module("ramnp.train", *resume[:2], "--epochs", 3, "--quiet", "--import", parts)
+    assert (process.returncode, process.stderr, process.stdout.count("imported")) == (0, "", 2)
     assert json.loads((folder / "config.json").read_text())["config"]["import_"] == str(parts)
 
 
