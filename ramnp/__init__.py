@@ -62,7 +62,7 @@ if not TYPE_CHECKING:  # with this in sight, no type checker would notice a wron
 
     def __getattr__(name: str) -> Any:
         if name == "__version__":
-            return _version()
+            return import_module("ramnp.version").VERSION
         if name in _HOME:
             return getattr(import_module(_HOME[name]), name)
         raise AttributeError(f"module 'ramnp' has no attribute {name!r}")
@@ -70,12 +70,3 @@ if not TYPE_CHECKING:  # with this in sight, no type checker would notice a wron
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOME, "__version__"})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # takes as long as half of NumPy
-
-    try:
-        return version("ramnp")
-    except PackageNotFoundError:  # used from a source tree that is not installed
-        return "0+unknown"

@@ -12,7 +12,7 @@ from running import REPOSITORY
 
 # From the bottom to the top. A module imports from its own row and from those below.
 ROWS = (
-    {"ramnp", "errors", "own_parts", "registry"},  # "ramnp" is ramnp/__init__.py
+    {"ramnp", "errors", "own_parts", "registry", "version"},  # "ramnp" is ramnp/__init__.py
     {"backend", "config", "files", "presets"},
     {"network"},
     {"data"},

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import ramnp
+from ramnp.version import VERSION
 
 OK, WRONG, SKIPPED, ERROR = "ok", "WRONG", "skipped", "ERROR"
 SCHEMA = 1
@@ -109,7 +109,7 @@ def to_json(rows: list[Row]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "passed": passed(rows),
-        "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"ramnp": VERSION, "numpy": np.__version__, "python": platform.python_version()},
         "rows": [row._asdict() for row in rows],
         "tests": [
             {

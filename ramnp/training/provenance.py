@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-import ramnp
+from ramnp.version import VERSION
 
 
 def provenance() -> dict[str, Any]:
     """Versions, kind of machine and git revision, for the files of a run."""
     return {
-        "versions": {"ramnp": ramnp.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "versions": {"ramnp": VERSION, "numpy": np.__version__, "python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}, {count_cores()} cores, {processor()}".removesuffix(", "),
         "git_revision": git_revision(),
     }
