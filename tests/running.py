@@ -43,12 +43,12 @@ def in_process(capsys, main, *arguments):
     return stopped.value.code, *capsys.readouterr()
 
 
-def run_module(module, *arguments, **options):
+def run_module(module, *arguments, timeout=120, **options):
     """Run `python -m module` as a user would, in a process of its own."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | options.pop("env", {})
     argv = [sys.executable, "-m", module, *map(str, arguments)]
     return subprocess.run(
-        argv, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120, check=False, **options
+        argv, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=timeout, check=False, **options
     )
 
 

@@ -277,5 +277,5 @@ def shipped(asked: Asked, tell: Tell) -> None:
 def card_errors(card: str) -> dict[str, float]:
     """The test errors of a card's weights as they are shipped, in percent by figure."""
     heads = re.search(r"^\| weights \| (.*) \|$", card, re.M)[1].split(" | ")
-    cells = re.search(r"^\| .* as here \| (.*) \|$", card, re.M)[1].split(" | ")
+    cells = re.search(r"^\| .* as shipped \| (.*) \|$", card, re.M)[1].split(" | ")
     return dict(zip(heads, map(float, cells), strict=True))
