@@ -4,8 +4,12 @@ import argparse
 import dataclasses
 import difflib
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +21,8 @@ from ramnp.files import read_json
 from ramnp.presets import DEFAULT, PRESETS
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it: 128 + SIGINT
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, the end of a job, the end of a session; not every system has all
+GRACE = 1.0  # seconds after a stop in which more of them, such as a second Ctrl-C, change nothing
 BACKENDS = ("numpy", "cupy", "auto")
 BACKEND_HELP = "where to compute; auto takes a GPU if one works"
 
@@ -162,24 +168,76 @@ def given_flags(arguments: argparse.Namespace, group: type[Group] = Config) -> d
     return {name: value for name, value in vars(arguments).items() if name in fields}
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, or another signal that asks the process to end. `exit_code` is the one that shells have for it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def code_of(stop: KeyboardInterrupt) -> int:
+    """The exit code of a command that was stopped."""
+    return stop.exit_code if isinstance(stop, Stopped) else INTERRUPTED
+
+
+@contextmanager
+def one_stop() -> Iterator[None]:
+    """Raise `Stopped` at the first Ctrl-C, SIGTERM or SIGHUP. Later ones do not disturb the end that it brings about.
+
+    If that end takes longer than `GRACE`, the next signal ends the process at once. A signal that the process was
+    started to ignore, as by nohup, stays ignored.
+    """
+    stopped_at: list[float] = []
+
+    def stop(number: int, _: object) -> None:
+        if not stopped_at:
+            stopped_at.append(time.monotonic())
+            raise Stopped(number)
+        if time.monotonic() - stopped_at[0] > GRACE:
+            os._exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows signals to be handled nowhere else
+        yield
+        return
+    numbers = [getattr(signal, name) for name in STOPS if hasattr(signal, name)]
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {number: handler for number in numbers if (handler := signal.getsignal(number)) in usual}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        if not stopped_at:  # else the handler stays until the process has ended
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def run(main: Callable[[], int]) -> NoReturn:
     """Exit with the code that `main` returns. Report an error in one line, and exit with its code."""
-    try:
-        sys.exit(main())
-    except RamnpError as error:
-        _fail(error, error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
-    except MemoryError as error:
-        _fail(f"out of memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
-    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; exit quietly
-        # Python flushes stdout once more at exit; without this redirection that would raise the error again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OutputError.exit_code)
-    except OSError as error:
-        _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
+    with one_stop():
+        try:
+            sys.exit(main())
+        except RamnpError as error:
+            _fail(error, error.exit_code)
+        except KeyboardInterrupt as stop:
+            _fail("interrupted", code_of(stop))
+        except MemoryError as error:
+            _fail(f"out of memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
+        except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; exit quietly
+            # Python flushes stdout once more at exit; without this redirection that would raise the error again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(OutputError.exit_code)
+        except OSError as error:
+            _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
+
+
+def tell(text: str) -> None:
+    """Print on stderr. After SIGHUP there may be no terminal left; that must not end in a traceback."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _fail(message: object, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    tell(f"error: {message}")
     sys.exit(code)

@@ -7,7 +7,9 @@
 | 2    | usage: a wrong flag, or values that do not fit together                     |
 | 3    | a backend, data set or checkpoint is missing or damaged                     |
 | 4    | a file could not be read or written (disk full, no permission)              |
+| 129  | stopped by SIGHUP, the end of a session; the last finished epoch is saved   |
 | 130  | stopped with Ctrl-C; the last finished epoch is saved                       |
+| 143  | stopped by SIGTERM, the end of a job; the last finished epoch is saved      |
 """
 
 

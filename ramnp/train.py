@@ -14,30 +14,31 @@ The results go into a run folder:
 | answers.png      | instead of glimpses.png, for a network that sees the whole image: its answers    |
 
 Exit codes: 0 success; 1 the training diverged; 2 usage; 3 backend, data or checkpoint missing or damaged;
-4 the results could not be written; 130 stopped with Ctrl-C, with the last finished epoch saved.
+4 the results could not be written; 130, 143 or 129 stopped with Ctrl-C, SIGTERM or SIGHUP, with the last finished epoch
+saved.
 """
 
 import argparse
 import dataclasses
 import math
-import sys
 from pathlib import Path
 
 from ramnp import data
 from ramnp.backend import Backend, limit_threads
 from ramnp.cli import (
-    INTERRUPTED,
     Parser,
     add_backend_flags,
     add_config_flags,
     add_import_flag,
     chosen_backend,
     chosen_config,
+    code_of,
     count,
     description,
     given_flags,
     import_parts,
     run,
+    tell,
 )
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
@@ -169,24 +170,31 @@ def main(argv: list[str] | None = None) -> int:
 def train(arguments: argparse.Namespace, config: Config, dataset: DataSet, backend: Backend) -> int:
     """Fill a run folder; return the exit code."""
     folder = arguments.resume or new_folder(arguments.out, config)
-    training = Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet)
-    if arguments.resume:
-        training.resume()
-    else:
-        training.start()
+    with Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet) as training:
+        if arguments.resume:
+            training.resume()
+        else:
+            training.start(numbered=arguments.out is None)
+        return fit(training)
+
+
+def fit(training: Run) -> int:
+    """Train and evaluate a run that is started or resumed. Returns the exit code."""
+    resume = f"--resume {training.folder}"
     try:
         with limit_threads(training.trainer.threads):
             training.fit()
             training.finish()
     except OutputError as error:
-        raise OutputError(f"{error}, then resume with --resume {folder}") from error
-    except KeyboardInterrupt:
-        print(
-            f"\nstopped; {folder} holds epoch {training.epoch} of {config.epochs}; "
-            f"resume with: python -m ramnp.train --resume {folder}",
-            file=sys.stderr,
+        if not (training.folder / "checkpoint.npz").exists():
+            raise
+        raise OutputError(f"{error}, then resume with {resume}") from error
+    except KeyboardInterrupt as stop:
+        tell(
+            f"\nstopped; {training.folder} holds epoch {training.epoch} of {training.config.epochs}; "
+            f"resume with: python -m ramnp.train {resume}"
         )
-        return INTERRUPTED
+        return code_of(stop)
     return 0
 
 

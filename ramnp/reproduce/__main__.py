@@ -19,15 +19,16 @@ from pathlib import Path
 
 from ramnp.backend import Backend
 from ramnp.cli import (
-    INTERRUPTED,
     Parser,
     add_backend_flags,
     add_import_flag,
     chosen_backend,
+    code_of,
     count,
     description,
     import_parts,
     run,
+    tell,
 )
 from ramnp.errors import OutputError, RamnpError, UsageError
 from ramnp.presets import ROWS
@@ -134,16 +135,13 @@ def main(argv: list[str] | None = None) -> int:
     import_ = getattr(arguments, "import_", "")
     # Seed by seed, so that every row has one figure before any row has three.
     for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
-        if arguments.resume and not (run_folder(name, seed) / "checkpoint.npz").exists():
+        if arguments.resume and not (run_folder(name, seed) / "config.json").exists():
             continue
         try:
             reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches, import_)
-        except KeyboardInterrupt:
-            print(
-                f"\nstopped in {name}, seed {seed}; finished epochs are saved: run the same command again to resume",
-                file=sys.stderr,
-            )
-            return INTERRUPTED
+        except KeyboardInterrupt as stop:
+            tell(f"\nstopped in {name}, seed {seed}; finished epochs are saved: run the same command again to resume")
+            return code_of(stop)
         except OutputError:
             raise
         except RamnpError as error:  # the other rows can still be trained

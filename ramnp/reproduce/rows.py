@@ -79,21 +79,21 @@ def train(
     else:
         config = earlier
     config = dataclasses.replace(config, import_=import_)
-    training = Run(config, data.load(config), backend, folder, limit)
-    if earlier is None:
-        print(f"{name}, seed {seed}: a new run in {folder}")
-        training.start()
-    else:
-        training.resume()
-        if len(training.metrics) != training.epoch:  # the result needs the errors of every epoch
-            raise CheckpointError(
-                f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} aside to train again"
-            )
-        print(f"{name}, seed {seed}: resuming {folder} after epoch {training.epoch} of {config.epochs}")
-    with limit_threads(training.trainer.threads):
-        training.fit()
-        training.finish()
-        return collect(training)
+    with Run(config, data.load(config), backend, folder, limit) as training:
+        if earlier is None:
+            print(f"{name}, seed {seed}: a new run in {folder}")
+            training.start()
+        else:
+            training.resume()
+            if len(training.metrics) != training.epoch:  # the result needs the errors of every epoch
+                raise CheckpointError(
+                    f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} aside to train again"
+                )
+            print(f"{name}, seed {seed}: resuming {folder} after epoch {training.epoch} of {config.epochs}")
+        with limit_threads(training.trainer.threads):
+            training.fit()
+            training.finish()
+            return collect(training)
 
 
 def resumable_config(folder: Path, name: str, seed: int, limit: int | None) -> Config | None:
@@ -102,7 +102,7 @@ def resumable_config(folder: Path, name: str, seed: int, limit: int | None) -> C
     Raises:
         CheckpointError: the folder is damaged, or has another configuration than the preset, or another seed.
     """
-    if not (folder / "checkpoint.npz").exists():  # `Run.start` writes the checkpoint last
+    if not (folder / "config.json").exists():  # `Run.start` writes it first
         return None
     config, saved_limit = read_run_config(folder)
     check_same(folder, config.to_json(), name, seed, (saved_limit, limit))

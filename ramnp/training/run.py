@@ -19,6 +19,7 @@ from ramnp.errors import CheckpointError, DataError, DivergenceError, UnknownPar
 from ramnp.files import read_json, write_atomically, write_json
 from ramnp.presets import changes, title
 from ramnp.training import checkpoint
+from ramnp.training.folder import Lock, claim_new, clean, foreign, not_empty
 from ramnp.training.measure import evaluate
 from ramnp.training.optim import learning_rate
 from ramnp.training.progress import Bar
@@ -68,46 +69,105 @@ class Run:
         self.seconds = 0.0
         self.metrics: list[dict[str, Any]] = []
         self.earlier: dict[str, list[str | None]] = {"earlier_revisions": [], "earlier_machines": []}
+        self.lock: Lock | None = None
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes use the folder. A run is closed at the end of a `with`, too."""
+        if self.lock:
+            self.lock.release()
+            self.lock = None
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar, unless quiet."""
         if not self.quiet:
             Bar.write(text, file=sys.stdout)
 
-    def start(self) -> None:
+    def start(self, numbered: bool = False) -> None:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
+        Args:
+            numbered: if the folder exists, make the next free one: its name followed by -2, -3, ...
+
         Raises:
+            UsageError: the folder is not empty, or another process uses it.
             OutputError: the files cannot be written.
         """
+        self.lock = claim_new(self.folder, numbered)
+        self.folder = self.lock.folder
         self.write_config()
         self.save()
 
     def resume(self) -> None:
-        """Restore the run after its last finished epoch.
+        """Restore the run after its last finished epoch, or at its start if it was stopped before the first checkpoint.
 
         Raises:
             CheckpointError: a checkpoint is missing, damaged, or belongs to another configuration.
             DataError: the run was started with different data.
-            UsageError: the run already has more epochs than the configuration asks for.
+            UsageError: the run already has more epochs than the configuration asks for, or another process uses it.
+            OutputError: a file cannot be written.
         """
-        saved = checkpoint.load(self.folder / "checkpoint.npz")
-        self.check_config(saved)
-        self.trainer.restore(saved)
+        self.lock = Lock(self.folder)
         started_with = read_json(self.folder / "config.json")
+        if set(foreign(self.folder)) == {"config.json"}:  # stopped before the first checkpoint: nothing to restore
+            self.check_data(started_with)
+            self.save()
+        else:
+            saved = checkpoint.load(self.folder / "checkpoint.npz")
+            self.check_config(saved)
+            self.trainer.restore(saved)
+            self.check_data(started_with)
+            self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
+            self.restore_best()
+            # metrics.jsonl is written before the checkpoint: drop the line of an epoch that will be trained again.
+            self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
+            self.write_metrics()
+        clean(self.folder)
+        self.add_earlier(started_with)
+        self.write_config()
+
+    def check_data(self, started_with: dict[str, Any]) -> None:
+        """Check that the run was started with these data. Runs of old versions do not say.
+
+        Raises:
+            DataError: it was started with others.
+        """
         if started_with.get("data_sha256", self.data_sha256) != self.data_sha256:
             raise DataError(f"{self.folder} was started with different data: restore them, or start a new run")
-        self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
+
+    def restore_best(self) -> None:
+        """Check best.npz. If the run was stopped before it was written, write it now.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or not the one of this run.
+        """
         if self.epoch and self.best_epoch == self.epoch:
             # best.npz is written after the checkpoint, so the run may have been stopped in between: write it again.
             self.save_best()
         elif self.epoch and not (self.folder / "best.npz").is_file():
             raise CheckpointError(f"{self.folder}/best.npz is missing: restore it, or start a new run")
-        # metrics.jsonl is written before the checkpoint: drop the line of an epoch that will be trained again.
-        self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
-        self.write_metrics()
-        self.add_earlier(started_with)
-        self.write_config()
+        elif self.epoch:
+            self.load_best()
+
+    def load_best(self) -> checkpoint.Checkpoint:
+        """Read best.npz.
+
+        Raises:
+            CheckpointError: it is missing or damaged, or what it says of itself does not fit this run.
+        """
+        best = checkpoint.load(self.folder / "best.npz")
+        self.check_config(best)
+        if best.epoch != self.best_epoch:
+            raise CheckpointError(
+                f"{best.path} holds epoch {best.epoch}, but the best epoch of this run is {self.best_epoch}: "
+                "restore it, or start a new run"
+            )
+        return best
 
     def check_config(self, saved: checkpoint.Checkpoint) -> None:
         """Check that a checkpoint has this run's configuration, apart from `MAY_CHANGE`, and not too many epochs.
@@ -121,7 +181,7 @@ class Run:
         for name, value in self.config.to_json().items():
             if name not in MAY_CHANGE and value != getattr(saved.config, name):
                 raise CheckpointError(
-                    f"{self.folder}/checkpoint.npz belongs to another configuration: "
+                    f"{saved.path} belongs to another configuration: "
                     f"its {name} is {getattr(saved.config, name)!r}, not {value!r}"
                 )
 
@@ -132,8 +192,18 @@ class Run:
             known = dict.fromkeys([*started_with.get(earlier, []), started_with.get(last)])
             self.earlier[earlier] = [each for each in known if each != now[last]]
 
+    def check_folder(self) -> None:
+        """Check that the run folder is still there. Without this, a write would make it again, with half of its files.
+
+        Raises:
+            OutputError: it was deleted or moved.
+        """
+        if self.lock:
+            self.lock.check()
+
     def write_config(self) -> None:
         """Write config.json."""
+        self.check_folder()
         description: dict[str, Any] = {"config": self.config.to_json(), "limit_batches": self.limit_batches}
         description["backend"] = self.trainer.backend.name
         write_json(self.folder / "config.json", description | self.provenance())
@@ -149,10 +219,12 @@ class Run:
 
     def save(self) -> None:
         """Write checkpoint.npz."""
+        self.check_folder()
         checkpoint.save(self.folder / "checkpoint.npz", self.trainer.checkpoint(self.epoch, self.best, self.seconds))
 
     def write_metrics(self) -> None:
         """Write metrics.jsonl."""
+        self.check_folder()
         lines = "".join(json.dumps(line) + "\n" for line in self.metrics)
         write_atomically(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
@@ -227,15 +299,21 @@ class Run:
 
     def save_best(self) -> None:
         """Write best.npz, which is checkpoint.npz without the optimizer."""
+        self.check_folder()
         saved = self.trainer.checkpoint(self.epoch, self.best, self.seconds)
         checkpoint.save(self.folder / "best.npz", dataclasses.replace(saved, optimizer={}))
 
     def finish(self) -> None:
-        """Evaluate the best epoch on the test split; write result.json and the pictures."""
+        """Evaluate the best epoch on the test split; write result.json and the pictures.
+
+        Raises:
+            CheckpointError: best.npz is missing, damaged, or not that of this run.
+            OutputError: a file cannot be written.
+        """
         from ramnp.pictures.curves import plot_curves  # both here, because matplotlib is slow to import
         from ramnp.pictures.glimpses import plot_images
 
-        best = checkpoint.load(self.folder / "best.npz")
+        best = self.load_best()
         best.restore(self.trainer.model)
         errors = evaluate(self.trainer.model, self.test, limit_batches=self.limit_batches)
         result = {
@@ -251,6 +329,7 @@ class Run:
             "limit_batches": self.limit_batches,
             "backend": self.trainer.backend.name,
         }
+        self.check_folder()
         write_json(self.folder / "result.json", result | self.provenance())
         if self.metrics:
             plot_curves(self.metrics, self.folder / "curves.png")
@@ -298,9 +377,9 @@ def new_folder(out: Path | None, config: Config) -> Path:
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         name = config.preset + ("-changed" if changes(config) else "")
-        out = Path("runs") / f"{name}-seed{config.seed}-{now}"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not an empty folder: choose another --out, or resume that run with --resume {out}")
+        return Path("runs") / f"{name}-seed{config.seed}-{now}"
+    if out.exists() and (not out.is_dir() or foreign(out)):
+        raise not_empty(out)
     return out
 
 

@@ -197,7 +197,10 @@ def serve(
     own: tuple[Any, Layout],
 ) -> None:
     """Be a worker until the other end of the pipe is closed. A spawned process has only ramnp, and these `modules`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # not every system hands that down
+    # The trainer decides when a worker ends. (Not every system hands down that SIGINT is ignored.)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     limit_threads(1)
     for module in modules:
         load(module)
