@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ramnp.errors import OutputError, UsageError
+from ramnp import schema
+from ramnp.errors import OutputError, UsageError, first_line
+from ramnp.schema import SchemaError
+
+LONGEST_JSON = 64 << 20  # bytes
 
 
 def make_folder(folder: Path) -> None:
@@ -45,21 +49,23 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read the JSON object in a file.
+def read_json(path: Path, kind: Any = dict[str, Any]) -> Any:
+    """Read a JSON file and check it, see `ramnp/schema.py`.
+
+    Args:
+        kind: what it must hold; any object if left out.
 
     Raises:
-        UsageError: the file cannot be read, or holds no JSON object.
+        UsageError: the file cannot be read, or holds something else.
     """
     try:
-        values = json.loads(path.read_text())
+        if (size := path.stat().st_size) > LONGEST_JSON:
+            raise UsageError(f"{path} has {size:,} bytes, more than the limit of {LONGEST_JSON:,}")
+        return schema.parse(path.read_bytes(), kind)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} does not hold a JSON object")
-    return values
+    except SchemaError as error:
+        raise UsageError(f"{path} cannot be used: {first_line(error)}") from error
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

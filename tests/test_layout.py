@@ -13,7 +13,7 @@ from running import REPOSITORY
 # From the bottom to the top. A module imports from its own row and from those below.
 ROWS = (
     {"ramnp", "errors", "own_parts", "registry", "version"},  # "ramnp" is ramnp/__init__.py
-    {"backend", "config", "files", "presets"},
+    {"backend", "config", "files", "presets", "schema"},
     {"network"},
     {"data"},
     {"pictures"},
@@ -134,7 +134,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_ramnp_imports_no_other_packages_than_those_it_is_installed_with():
     """CuPy and IPython are there where they are used: on a GPU, and in a notebook."""
-    installed = {"numpy", "matplotlib", "PIL", "pooch", "threadpoolctl", "tqdm", "cupy", "IPython"}
+    installed = {"filelock", "numpy", "matplotlib", "PIL", "pooch", "threadpoolctl", "tqdm", "cupy", "IPython"}
     names = set().union(*(named_by(module) for module in modules_of("ramnp").values()))
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"ramnp"} == installed
 

@@ -118,25 +118,39 @@ def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
     return content
 
 
-# The largest compression ratio that we believe. Deflate shrinks zeros a thousand times, but drawings on empty canvases
-# only some hundred times. A file that claims more is made to fill the memory.
-RATIO = 500
+# A file may unpack to so many times its size, plus a little. Real images stay far below: drawings on empty canvases
+# shrink by some tens. Deflate shrinks zeros a thousand times, so a file that claims more is made to fill the memory.
+RATIO, LITTLE = 100, 1 << 20
 
 
-def open_zip(path: Path, members: int) -> zipfile.ZipFile:
+class Archive(zipfile.ZipFile):
+    """A zip archive, open for reading. `left` is how many bytes its members may still unpack to, all together."""
+
+    left: int
+
+
+def open_zip(path: Path, members: int, ratio: int = RATIO) -> Archive:
     """Open a zip archive of at most `members` members, for reading only; nothing is extracted to disk.
 
+    Args:
+        ratio: the members that are read may have so many times the size of the file, plus `LITTLE`.
+
     Raises:
-        DataError: the file is not a zip archive, has too many members, or has one whose name points outside it.
+        DataError: the file is not a zip archive, has too many members, two of one name, or one whose name points
+            outside it.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        archive = Archive(path)
+        archive.left = ratio * path.stat().st_size + LITTLE
     except Exception as error:  # zipfile reports damage in many types
         raise DataError(f"{path} cannot be read as a zip archive ({first_line(error)})") from error
     names = archive.namelist()
     if len(names) > members:
         archive.close()
         raise DataError(f"{path} has {len(names):,} members, more than the limit of {members:,}")
+    if len(set(names)) != len(names):
+        archive.close()
+        raise DataError(f"{path} has two members of one name")
     for name in names:
         if name.startswith("/") or ".." in name.split("/"):
             archive.close()
@@ -144,7 +158,7 @@ def open_zip(path: Path, members: int) -> zipfile.ZipFile:
     return archive
 
 
-def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
+def read_member(archive: Archive, name: str, limit: int) -> bytearray:
     """Read a member of a zip archive of at most `limit` bytes.
 
     The memory used depends on the data that are really there, not on the size that the archive claims.
@@ -156,9 +170,11 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
     where = f"{archive.filename}, {name}"
     if info.file_size > limit:
         raise DataError(f"{where}: claims {info.file_size:,} bytes, more than the limit of {limit:,}")
-    if info.file_size > RATIO * (info.compress_size + 1024):
+    archive.left -= info.file_size
+    if archive.left < 0:
         raise DataError(
-            f"{where}: claims {info.file_size:,} bytes compressed to {info.compress_size:,}, too few to be real data"
+            f"{where}: claims {info.file_size:,} bytes compressed to {info.compress_size:,}, too few to be real data: "
+            "save it without compression"
         )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"{where}: is compressed by a method that is not supported: use stored or deflated members")
@@ -172,3 +188,16 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytearray:
     if len(content) != info.file_size:
         raise DataError(f"{where}: damaged: it holds {len(content):,} bytes, not the {info.file_size:,} it claims")
     return content
+
+
+def read_start(archive: Archive, name: str, size: int) -> bytes:
+    """Read the first `size` bytes of a member, or all of a shorter one. Its checksum is not verified.
+
+    Raises:
+        DataError: the member is damaged.
+    """
+    try:
+        with archive.open(name) as file:
+            return file.read(size)
+    except Exception as error:  # zipfile reports damage in many types
+        raise DataError(f"{archive.filename}, {name}: damaged or truncated ({first_line(error)})") from error

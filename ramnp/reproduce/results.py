@@ -19,32 +19,13 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
+from ramnp import schema
 from ramnp.config import Config
 from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.files import read_json, write_atomically
 from ramnp.presets import PRESETS, ROWS, Row, number
 
 MAY_DIFFER = ("seed", "workers", "import_")  # fields in which runs of the same preset may differ
-REQUIRED = (  # fields of a result file
-    "preset",
-    "seed",
-    "parameters",
-    "seconds",
-    "epochs",
-    "evaluated_epoch",
-    "validation_error",
-    "test_error",
-    "limit_batches",
-    "backend",
-    "machine",
-    "git_revision",
-    "config",
-    "training_images",
-    "device",
-    "data",
-    "history",
-    "analysis",
-)
 Results = dict[str, list[dict[str, Any]]]  # the results of each row, sorted by seed
 FIGURES = ("deterministic", "stochastic", "averaged")  # the three figures of a test error
 
@@ -77,28 +58,9 @@ def read_result(path: Path) -> dict[str, Any]:
         CheckpointError: the file is damaged, or does not hold a result.
     """
     try:
-        result = read_json(path)
+        return read_json(path, schema.Result)
     except UsageError as error:
-        raise CheckpointError(f"{path} is damaged ({first_line(error)}): restore it, or move it aside") from error
-    defect = find_defect(result)
-    if defect:
-        raise CheckpointError(
-            f"{path} does not hold a result of this version ({defect}): restore it, or move it aside and run again"
-        )
-    return result
-
-
-def find_defect(result: dict[str, Any]) -> str | None:
-    """Why the content of a file is not a valid result, in a few words; None if it is valid."""
-    missing = [name for name in REQUIRED if name not in result]
-    if missing:
-        return f"it lacks {missing[0]}"
-    if not isinstance(result["preset"], str):
-        return "its preset is not a name"
-    errors = result["test_error"]
-    if not isinstance(errors, dict) or not all(isinstance(errors.get(figure), int | float) for figure in FIGURES):
-        return "its test_error does not have the three figures"
-    return None
+        raise CheckpointError(f"{first_line(error)}: restore it, or move it aside and run again") from error
 
 
 def differences(values: dict[str, Any], name: str) -> list[str]:

@@ -13,23 +13,28 @@ unpickles.
 """
 
 import json
-import operator
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ramnp import schema
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
-from ramnp.data.files import open_zip, read_member
-from ramnp.data.npy import parse_npy
+from ramnp.data.files import Archive, open_zip, read_member, read_start
+from ramnp.data.npy import HEADER, Header, parse_header, parse_npy
 from ramnp.errors import CheckpointError, DataError, UnknownPartError, UsageError, first_line
 from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
+from ramnp.schema import SchemaError
 
 FORMAT = "ramnp-1"
-MEMBERS, LIMIT = 1000, 4 << 30  # most arrays in a file; most bytes in an array
+MEMBERS, MOST_STATES = 1000, 16  # most arrays in a file; most of them that belong to the optimizer
+LONGEST_META = 1 << 20  # bytes
+RATIO = 8  # weights hardly shrink, and we do not compress them: a file unpacks to at most so many times its size
+T = TypeVar("T")
 
 
 @dataclass
@@ -109,43 +114,152 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
+    What the file says of its arrays is compared with its configuration before any of them is read, so that a small
+    file costs little time and memory, whatever it says.
+
     Raises:
-        CheckpointError: the file is missing, damaged, or not a checkpoint of ramnp.
+        CheckpointError: the file is missing, damaged, holds NaN, or is not a checkpoint of ramnp.
         UnknownPartError: it has a part that is not registered.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
-        with open_zip(path, MEMBERS) as archive:
-            arrays = {
-                name.removesuffix(".npy"): parse_npy(read_member(archive, name, LIMIT), name)
-                for name in archive.namelist()
-            }
+        with open_zip(path, MEMBERS, RATIO) as archive:
+            meta = read_meta(archive)
+            config = Config.from_json(meta["config"])
+            headers = read_headers(archive, meta["arrays"])
+            height, width, channels = meta["image_shape"]
+            check_headers(headers, config, (height, width, channels), meta["classes"])
+            arrays = {name: read_array(archive, name) for name in headers}
     except (DataError, MemoryError) as error:
         raise CheckpointError(f"{path} is damaged or not a checkpoint ({first_line(error)})") from error
-    try:
-        meta = json.loads(arrays["meta"].tobytes())
-        if meta["format"] != FORMAT:
-            raise CheckpointError(f"{path} has format {meta['format']!r}; this version reads {FORMAT!r}")
-        if sorted(arrays.keys() - {"meta"}) != meta["arrays"]:
-            raise CheckpointError(f"{path} is damaged (arrays are missing)")
-        height, width, channels = map(operator.index, meta["image_shape"])
-        return Checkpoint(
-            config=Config.from_json(dict(meta["config"])),
-            image_shape=(height, width, channels),
-            classes=operator.index(meta["classes"]),
-            epoch=operator.index(meta["epoch"]),
-            best=meta["best"],
-            seconds=float(meta["seconds"]),
-            parameters=_below("parameter/", arrays),
-            optimizer=_below("optimizer/", arrays),
-            path=path,
-        )
     except UnknownPartError as error:
         raise UnknownPartError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (SchemaError, UsageError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of ramnp ({first_line(error)})") from error
+    return Checkpoint(
+        config=config,
+        image_shape=(height, width, channels),
+        classes=meta["classes"],
+        epoch=meta["epoch"],
+        best=meta["best"],
+        seconds=float(meta["seconds"]),
+        parameters=_below("parameter/", arrays),
+        optimizer=_below("optimizer/", arrays),
+        path=path,
+    )
 
 
-def _below(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+def read_meta(archive: Archive) -> dict[str, Any]:
+    """Read and check the description of a checkpoint.
+
+    Raises:
+        DataError, SchemaError: it is missing or damaged, or of another version.
+    """
+    if "meta.npy" not in archive.namelist():
+        raise SchemaError("it lacks meta")
+    content = parse_npy(read_member(archive, "meta.npy", LONGEST_META), "meta").tobytes()
+    meta = schema.parse(content)
+    if meta.get("format") != FORMAT:
+        raise SchemaError(f"it has format {meta.get('format')!r}; this version reads {FORMAT!r}")
+    schema.check(meta, schema.Meta)
+    if meta["best"] and meta["best"]["epoch"] > meta["epoch"]:
+        raise SchemaError(f"its best epoch is {meta['best']['epoch']}, but it has {meta['epoch']} epochs")
+    return meta
+
+
+def read_headers(archive: Archive, names: list[str]) -> dict[str, Header]:
+    """Read the shapes and types of the arrays, by name.
+
+    Raises:
+        DataError: a header is damaged.
+        SchemaError: arrays are missing, or there are others than the description lists.
+    """
+    members = [name.removesuffix(".npy") for name in archive.namelist() if name != "meta.npy"]
+    if sorted(members) != sorted(names):
+        raise SchemaError("arrays are missing")
+    return {name: parse_header(read_start(archive, f"{name}.npy", HEADER), name) for name in members}
+
+
+def check_headers(headers: dict[str, Header], config: Config, image_shape: tuple[int, int, int], classes: int) -> None:
+    """Check that the arrays have the names and shapes that the model of this configuration has.
+
+    Raises:
+        SchemaError: they do not.
+        UsageError: there is no such model.
+    """
+    parameters = _below("parameter/", headers)
+    size = sum(header.size for header in parameters.values())
+    expected = shapes(config, image_shape, classes, size)
+    if set(parameters) != set(expected):
+        raise SchemaError("the names of the parameters do not match its configuration")
+    for name, header in parameters.items():
+        if header.shape != expected[name]:
+            raise SchemaError(f"{name} has shape {header.shape}, but {expected[name]} in the model")
+        if header.dtype.kind != "f":
+            raise SchemaError(f"{name} holds {header.dtype}, not floats")
+    optimizer = _below("optimizer/", headers)
+    if len(parameters) + len(optimizer) != len(headers) or len(optimizer) > MOST_STATES:
+        raise SchemaError("it holds other arrays than parameters and the state of an optimizer")
+    for name, header in optimizer.items():
+        if header.size > size:
+            raise SchemaError(f"{name} has {header.size:,} values, more than the {size:,} parameters")
+
+
+class Ration(np.random.Generator):
+    """Random numbers for the initial weights of a model of at most `size` parameters."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = size
+
+    def take(self, shape: Any) -> None:
+        """Count the values of an array that is about to be drawn.
+
+        Raises:
+            SchemaError: there are more than the model may have.
+        """
+        self.left -= math.prod(shape) if isinstance(shape, tuple) else shape or 1
+        if self.left < 0:
+            raise SchemaError("the model of its configuration has more parameters than it holds")
+
+    def standard_normal(self, size: Any = None, *arguments: Any, **options: Any) -> Any:
+        self.take(size)
+        return super().standard_normal(size, *arguments, **options)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        self.take(size)
+        return super().uniform(low, high, size)
+
+
+def shapes(config: Config, image_shape: tuple[int, int, int], classes: int, size: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of the parameters of a model, by name.
+
+    It builds the model, but draws no more than `size` weights for it: a file must not cost more than it holds.
+
+    Raises:
+        SchemaError: the model has more parameters.
+        UsageError: there is no such model.
+    """
+    # The one large matrix that is not drawn: the identity that a plain recurrent core starts with.
+    if config.model == "ram" and config.core == "rnn" and config.units**2 > size:
+        raise SchemaError("the model of its configuration has more parameters than it holds")
+    parameters = build(config, image_shape, classes, NUMPY, Ration(size)).parameters
+    return {name: parameters[name].shape for name in parameters}
+
+
+def read_array(archive: Archive, name: str) -> np.ndarray:
+    """Read an array of finite numbers.
+
+    Raises:
+        DataError: it is damaged.
+        SchemaError: it holds NaN or infinity.
+    """
+    array = parse_npy(read_member(archive, f"{name}.npy", archive.getinfo(f"{name}.npy").file_size), name)
+    if not np.isfinite(array).all():
+        raise SchemaError(f"{name} holds values that are not finite")
+    return array
+
+
+def _below(prefix: str, named: dict[str, T]) -> dict[str, T]:
+    return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}

@@ -25,6 +25,7 @@ class Optimizer:
     """
 
     state: ClassVar[tuple[str, ...]]  # names of the arrays it remembers
+    counted: ClassVar[tuple[str, ...]] = ()  # those of them that are never negative: counts, and sums of squares
 
     def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:
         self.parameters, self.xp = parameters, xp
@@ -74,6 +75,7 @@ class Adam(Optimizer):
     """
 
     state: ClassVar[tuple[str, ...]] = ("m", "v", "t")
+    counted: ClassVar[tuple[str, ...]] = ("v", "t")
     b1, b2, eps = 0.9, 0.999, 1e-8
 
     def __init__(self, parameters: Parameters, config: LearningConfig, xp: Any = np) -> None:

@@ -12,12 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ramnp import schema
 from ramnp.backend import Backend
 from ramnp.config import Config
 from ramnp.data.source import SPLITS, DataSet
 from ramnp.errors import CheckpointError, DataError, DivergenceError, UnknownPartError, UsageError, first_line
 from ramnp.files import read_json, write_atomically, write_json
 from ramnp.presets import changes, title
+from ramnp.schema import SchemaError
 from ramnp.training import checkpoint
 from ramnp.training.folder import Lock, claim_new, clean, foreign, not_empty
 from ramnp.training.measure import evaluate
@@ -113,7 +115,7 @@ class Run:
             OutputError: a file cannot be written.
         """
         self.lock = Lock(self.folder)
-        started_with = read_json(self.folder / "config.json")
+        started_with = read_started(self.folder)
         if set(foreign(self.folder)) == {"config.json"}:  # stopped before the first checkpoint: nothing to restore
             self.check_data(started_with)
             self.save()
@@ -349,6 +351,7 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
         f"preset {title(config)} on {where}: {trainer.model.parameters.size:,} parameters",
         f"{config.dataset}, {height}x{width}x{channels}, {dataset.classes} classes; {len(dataset.train):,} training, "
         f"{len(dataset.validation):,} validation, {len(dataset.test):,} test images",
+        *(f"note: {note}" for note in dataset.notes),
         *trainer.model.describe(),
     ]
 
@@ -359,12 +362,9 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if path.exists():
         for text in path.read_text(errors="replace").splitlines():
             try:
-                line = json.loads(text)
-            except ValueError:
+                lines.append(schema.parse(text, schema.Metrics))
+            except SchemaError:
                 break
-            if not isinstance(line, dict) or "epoch" not in line:
-                break
-            lines.append(line)
     return lines
 
 
@@ -390,12 +390,29 @@ def read_run_config(folder: Path) -> tuple[Config, int | None]:
         CheckpointError: config.json is missing or damaged.
         UnknownPartError: it names a part that is not registered.
     """
+    described = read_started(folder)
     try:
-        described = read_json(folder / "config.json")
         return Config.from_json(described["config"]), described["limit_batches"]
     except UnknownPartError as error:
         raise UnknownPartError(f"{folder}: {error}") from error
-    except (UsageError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or move {folder} away"
-        ) from error
+    except UsageError as error:
+        raise damaged_config(folder, error) from error
+
+
+def read_started(folder: Path) -> dict[str, Any]:
+    """Read config.json of a run folder.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        return read_json(folder / "config.json", schema.RunConfigFile)
+    except UsageError as error:
+        raise damaged_config(folder, error) from error
+
+
+def damaged_config(folder: Path, error: UsageError) -> CheckpointError:
+    """The error about a config.json that cannot be used."""
+    return CheckpointError(
+        f"{folder}/config.json is missing or damaged ({first_line(error)}): restore it, or move {folder} away"
+    )

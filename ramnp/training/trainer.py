@@ -26,6 +26,7 @@ from ramnp.training.workers import Layout, Slots, Worker, arrays_in, quiet_overf
 
 # Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
 ORDER, LOCATIONS = 1, 2
+LARGEST = 2**53  # of what an optimizer counts; doubles can count no further
 
 
 class Trainer:
@@ -192,9 +193,11 @@ class Trainer:
         """
         saved.restore(self.model)
         for name in self.optimizer.state:
-            mine = getattr(self.optimizer, name)
-            if name not in saved.optimizer or saved.optimizer[name].shape != mine.shape:
+            mine, theirs = getattr(self.optimizer, name), saved.optimizer.get(name)
+            fits = theirs is not None and (theirs.shape, theirs.dtype.kind) == (mine.shape, mine.dtype.kind)
+            if fits and name in self.optimizer.counted:
+                fits = bool((theirs >= 0).all() and (theirs < LARGEST).all())
+            if not fits:
                 raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
-            theirs = saved.optimizer[name]
             # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)

@@ -8,6 +8,7 @@ import pytest
 from running import in_process
 from subjects import source_of, trained_model
 
+from ramnp import schema
 from ramnp.analysis import plots as analysis_plots
 from ramnp.analysis.policy import analyse
 from ramnp.errors import CheckpointError
@@ -15,7 +16,7 @@ from ramnp.files import write_atomically
 from ramnp.presets import PRESETS, ROWS
 from ramnp.reproduce import plots
 from ramnp.reproduce.__main__ import main
-from ramnp.reproduce.results import FIGURES, REQUIRED, read_results, result_path, write_result
+from ramnp.reproduce.results import FIGURES, read_results, result_path, write_result
 from ramnp.reproduce.tables import LOG, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,7 +266,7 @@ def test_a_file_under_another_name_does_not_count(report, write):
     assert "holds mnist-6, seed 0" in text
 
 
-@pytest.mark.parametrize("field", REQUIRED)
+@pytest.mark.parametrize("field", sorted(schema.Result.__required_keys__))
 def test_a_file_that_lacks_a_field_stops_the_report(write, tmp_path, field):
     path = write("mnist-6")
     values = json.loads(path.read_text())

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import pickle
+import tracemalloc
 import warnings
 import zipfile
 from contextlib import suppress
@@ -11,12 +12,15 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from archives import npy_that_claims, write_zip
 
+from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.errors import CheckpointError, OutputError
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.training import checkpoint
 from ramnp.training.checkpoint import Checkpoint
+from ramnp.training.trainer import Trainer
 
 CONFIG = Config(units=5, what_units=3, where_units=2, glimpse_units=4, glimpses=2, patch=2, core="lstm", lr=1 / 3)
 SHAPE, CLASSES = (6, 7, 1), 3
@@ -311,3 +315,94 @@ def test_the_final_place_never_holds_half_a_file(path, monkeypatch):
     checkpoint.save(path, example(epoch=8))
     assert seen == [8]
     assert checkpoint.load(path).epoch == 8
+
+
+# A small file costs little, and one that was edited is refused before anything is built or read.
+
+
+def cost(act):
+    """Peak bytes that Python and NumPy allocate."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("core", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("field", ["units", "what_units", "where_units", "glimpse_units", "policy_hidden", "patch"])
+def test_a_configuration_of_a_large_model_costs_nothing(path, core, field):
+    rewrite(path, meta={"config": asdict(replace(CONFIG, core=core)) | {field: 9000}})
+    assert cost(lambda: assert_refused(path)) < 4 << 20
+
+
+def test_an_array_that_claims_to_be_large_costs_nothing(path):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["parameter/core.W_hh.npy"] = npy_that_claims(
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (100000, 100000), }"
+    )
+    write_zip(path, members)
+    assert cost(lambda: assert_refused(path)) < 4 << 20
+
+
+@pytest.mark.parametrize("name", ["parameter/core.W_hh", "optimizer/m", "more"])
+def test_a_member_of_zeros_is_not_unpacked(path, name):
+    arrays = contents(path) | {name: np.zeros(10_000_000, np.float32)}
+    meta = json.loads(arrays["meta"].tobytes()) | {"arrays": sorted(set(arrays) - {"meta"})}
+    np.savez_compressed(path, **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    assert cost(lambda: assert_refused(path)) < 4 << 20
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["parameter/action.b", "optimizer/m"])
+def test_values_that_are_not_finite_are_refused(path, name, value):
+    array = contents(path)[name].copy()
+    array[0] = value
+    rewrite(path, {name: array})
+    assert_refused(path)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        *({"best": best} for best in (5, [], {}, {"epoch": 3}, {"epoch": 9, "validation_error": {"averaged": 1.0}})),
+        *({"best": {"epoch": 3, "validation_error": error}} for error in (1.0, {}, {"averaged": "1"}, [1.0])),
+        *({"seconds": seconds} for seconds in ("1", None, -1, 10**400, True, [1])),
+        *({"epoch": epoch} for epoch in (-5, 1.5, True, 10**30, None)),
+        *({"image_shape": shape} for shape in ([6, 7, 1, 1], [6, 7, -1], [2**40, 7, 1], [True, 7, 1], {"6": 7})),
+        *({"classes": classes} for classes in (0, -3, True, 2**40)),
+        *({"arrays": arrays} for arrays in (5, {}, [1], ["parameter/action.b"] * 2)),
+        *({"config": asdict(CONFIG) | {name: value}} for name in ("units", "lr", "core") for value in ([], {}, None)),
+    ],
+    ids=lambda meta: "-".join(str(value)[-25:] for pair in meta.items() for value in pair),
+)
+def test_a_description_with_a_value_of_another_kind_is_refused(path, meta):
+    rewrite(path, meta=meta)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"format": ' * 100_000, "1" * 5000, '{"format": "ramnp-1"}', "NaN"])
+def test_a_description_that_is_nested_or_long_is_refused(path, text):
+    rewrite(path, {"meta": np.frombuffer(text.encode(), np.uint8)})
+    assert_refused(path)
+
+
+def test_a_shape_of_true_is_refused(path):
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    whole = members["parameter/baseline.b.npy"]
+    assert b"(1,)" in whole
+    members["parameter/baseline.b.npy"] = whole.replace(b"(1,), }   ", b"(True,), }")
+    write_zip(path, members)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("t", [-1, 2**60, np.nan, 1.5])
+def test_steps_that_no_optimizer_counted_are_refused(t):
+    trainer = Trainer(CONFIG, SHAPE, CLASSES, NUMPY)
+    saved = trainer.checkpoint(1, None, 0.0)
+    with pytest.raises(CheckpointError, match="holds no t that fits the adam optimizer"):
+        trainer.restore(replace(saved, optimizer=saved.optimizer | {"t": np.array(t)}))
+    trainer.restore(saved)

@@ -1,5 +1,6 @@
 """Run folders: one process at a time, and nothing of a killed one in the way."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -188,7 +189,8 @@ def test_the_best_of_another_run_is_refused(open_run, finished):
 def test_the_best_of_another_epoch_is_refused(open_run):
     with open_run() as run:
         run.resume()
-        run.best = run.best | {"epoch": 7}
+        run.epoch, run.best = 9, run.best | {"epoch": 7}
+        run.config = dataclasses.replace(run.config, epochs=9)
         with pytest.raises(CheckpointError, match=r"best.npz holds epoch . but the best epoch of this run is 7"):
             run.restore_best()
 
