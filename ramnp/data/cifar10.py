@@ -66,11 +66,14 @@ def read_archive(path: Path) -> dict[str, Split]:
         DataError: the archive is damaged, holds too much, or lacks one of the files.
     """
     found = {}
+    limit = (len(TRAIN) + 1) * RECORDS * RECORD + OTHER
     try:
         with gzip.open(path) as unzipped:
-            stream = Bounded(unzipped, (len(TRAIN) + 1) * RECORDS * RECORD + OTHER)
+            stream = Bounded(unzipped, limit)
             with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for number, member in enumerate(archive):
+                    if archive.offset > limit:  # where the next member starts; tarfile would try for hours to get there
+                        raise DataError(f"{member.name} claims {member.size:,} bytes")
                     folder, _, name = member.name.removeprefix("./").rpartition("/")
                     if number >= MEMBERS:
                         raise DataError(f"more than {MEMBERS} members")
@@ -79,6 +82,8 @@ def read_archive(path: Path) -> dict[str, Split]:
                     if not member.isreg() or member.size != RECORDS * RECORD or name in found:
                         raise DataError(f"{member.name} must be one file of {RECORDS * RECORD:,} bytes")
                     found[name] = parse_records(archive.extractfile(member).read(), member.name)
+            while stream.read(1 << 20):  # gzip's checksum stands at the very end, behind what tarfile reads
+                pass
     except Exception as error:  # tarfile and zlib report damage in many types
         raise DataError(f"{path} is damaged or not CIFAR-10's binary version ({first_line(error)})") from error
     for name in (*TRAIN, TEST):
@@ -122,7 +127,7 @@ class Cifar10(Task):
         images = np.concatenate([parts[name].images for name in TRAIN])
         labels = np.concatenate([parts[name].labels for name in TRAIN])
         train, held_out = hold_out(Split(images, labels), config.validation)
-        return DataSet("cifar10", 10, train, held_out, parts[TEST], CLASSES)
+        return DataSet("cifar10", 10, train, held_out, parts[TEST], CLASSES, notes=self.notes(config))
 
     def check(self, path: Path) -> str:
         if not path.is_dir():

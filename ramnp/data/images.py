@@ -33,6 +33,9 @@ def read_image(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about odd metadata, and about sizes that we refuse below
             with Image.open(io.BytesIO(content), formats=list(formats)) as image:
+                if image.format == "PNG":
+                    image.verify()  # every chunk with its checksum, to the end: decoding stops where the pixels do
+            with Image.open(io.BytesIO(content), formats=list(formats)) as image:
                 if size and image.size != size:
                     raise DataError(f"{name} is {image.width}x{image.height} pixels, not {size[0]}x{size[1]}")
                 if max(image.size) > LARGEST:

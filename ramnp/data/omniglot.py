@@ -73,6 +73,28 @@ def read_drawings(found: dict[Key, tuple[Path, str]]) -> dict[Key, np.ndarray]:
     return drawings
 
 
+def check_complete(found: set[Key], place: Path) -> None:
+    """Check that each character up to the last of its alphabet was drawn by each of the 20 people.
+
+    Raises:
+        DataError: drawings are missing.
+    """
+    last: dict[str, int] = {}
+    for alphabet, character, _ in found:
+        last[alphabet] = max(last.get(alphabet, 1), int(character.removeprefix("character")))
+    missing = [
+        f"{alphabet}/character{number:02}, person {person}"
+        for alphabet in sorted(last)
+        for number in range(1, last[alphabet] + 1)
+        for person in range(TRAIN.start, TEST.stop)
+        if (alphabet, f"character{number:02}", person) not in found
+    ]
+    if missing:
+        raise DataError(
+            f"{place}: {len(missing)} drawings are missing, such as {missing[0]}; download the archives again"
+        )
+
+
 def choose(alphabets: str, known: set[str]) -> set[str]:
     """Parse a comma-separated list of alphabets; an empty list means all known ones.
 
@@ -107,7 +129,9 @@ class Omniglot(Task):
             self.fetch(config)
         found = find_drawings(self.files(config))
         chosen = choose(config.alphabets, {alphabet for alphabet, _, _ in found})
-        drawings = read_drawings({key: where for key, where in found.items() if key[0] in chosen})
+        found = {key: where for key, where in found.items() if key[0] in chosen}
+        check_complete(set(found), self.place(config))
+        drawings = read_drawings(found)
         names = sorted({f"{alphabet}/{character}" for alphabet, character, _ in drawings})
         number = {name: label for label, name in enumerate(names)}
 
@@ -122,4 +146,4 @@ class Omniglot(Task):
         for text, part in (("training", train), ("test", test)):
             if len(set(part.labels.tolist())) != len(names):
                 raise DataError(f"{self.place(config)}: a character has no {text} drawing; download the archives again")
-        return DataSet("omniglot", len(names), train, held_out, test, tuple(names))
+        return DataSet("omniglot", len(names), train, held_out, test, tuple(names), notes=self.notes(config))

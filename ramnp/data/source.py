@@ -156,6 +156,7 @@ class DataSet:
         train, validation, test: the splits; validation may be empty.
         class_names: names of the labels 0..A-1; None for digits.
         scene: how to compose images from those of the splits; None to use these as they are.
+        notes: lines about files that are not known to be the published ones.
     """
 
     name: str
@@ -165,6 +166,7 @@ class DataSet:
     test: Split
     class_names: tuple[str, ...] | None = None
     scene: Scene | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

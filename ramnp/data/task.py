@@ -68,6 +68,15 @@ class Task:
         found = md5_of(path)
         return "as published (MD5)" if found == official else f"not the published file (MD5 {found}, not {official})"
 
+    def notes(self, config: DataConfig) -> tuple[str, ...]:
+        """One line for each of `files` that is not known to be the published one, with the outcome of its check.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        checks = ((path, self.check(path)) for path in self.files(config))
+        return tuple(f"{path}: {outcome}" for path, outcome in checks if not outcome.startswith("as published"))
+
 
 class OwnTask(Task):
     """A task made from the user's own files, at `--data-path`."""

@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -181,3 +182,42 @@ def test_a_stand_in_for_cifar_is_read(tmp_path):
     assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
     brightness = dataset.train.images[::50].mean(axis=(0, 1, 2))
     assert np.abs(brightness - [125.3, 123.0, 113.9]).max() < 4  # red, green and blue of the real data set
+
+
+@pytest.mark.parametrize("size", [2**40, 2**60, cifar10.OTHER * 2])
+@pytest.mark.parametrize("name", [f"{cifar10.FOLDER}/batches.meta.txt", "elsewhere.bin", f"{cifar10.FOLDER}/a.bin"])
+def test_a_member_that_claims_more_than_there_is_is_not_skipped(short, tmp_path, name, size):
+    """tarfile would read blocks up to the end of such a member: for minutes, or for ever."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    started = time.monotonic()
+    with pytest.raises(DataError, match=r"claims .* bytes"):
+        cifar10.read_archive(tmp_path / "a.tar.gz")
+    assert time.monotonic() - started < 5
+
+
+def test_no_flipped_bit_of_the_archive_gives_other_images(short, tmp_path):
+    """The checksum of gzip stands at the end, behind what tarfile reads."""
+    path = write_tar(tmp_path / "a.tar.gz", cifar_members())
+    whole, right = path.read_bytes(), cifar10.read_archive(path)
+    for position in range(0, len(whole), max(1, len(whole) // 60)):
+        flipped = bytearray(whole)
+        flipped[position] ^= 4
+        path.write_bytes(flipped)
+        try:
+            found = cifar10.read_archive(path)
+        except DataError:
+            continue
+        for name, split in right.items():
+            assert np.array_equal(found[name].images, split.images)
+            assert np.array_equal(found[name].labels, split.labels)
+
+
+def test_a_file_that_is_not_the_published_one_is_noted(short, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAMNP_DATA", str(tmp_path))
+    (tmp_path / "cifar10").mkdir()
+    write_tar(tmp_path / "cifar10" / "cifar-10-binary.tar.gz", cifar_members())
+    (note,) = load(DataConfig(dataset="cifar10", validation=1)).notes
+    assert "not the published file (MD5 " in note

@@ -73,14 +73,20 @@ def test_archives_that_overlap_count_a_drawing_once(omniglot_folder):
         pytest.param({"images_background/A/character01/0001_01.txt": b""}, id="no-drawing"),
         pytest.param(omniglot_members(people=range(1, 17)), id="no-test-drawings"),
         pytest.param(omniglot_members(people=range(15, 21)), id="no-training-drawings"),
-        pytest.param(omniglot_members() | {"images_x/A/character01/0001_01.png": b"PNG"}, id="not-an-image"),
         pytest.param(
-            omniglot_members() | {"images_x/A/character01/0001_01.png": drawing(0, 0, 0, 104)}, id="another-size"
+            omniglot_members() | {"images_background/Latin/character01/0001_01.png": b"PNG"}, id="not-an-image"
         ),
         pytest.param(
-            omniglot_members() | {"images_x/A/character01/0001_01.png": png_that_claims(105, 10**9)}, id="image-bomb"
+            omniglot_members() | {"images_background/Latin/character01/0001_01.png": drawing(0, 0, 0, 104)},
+            id="another-size",
         ),
-        pytest.param(omniglot_members() | {"images_x/A/character01/0001_01.png": bytes(32 << 20)}, id="zip-bomb"),
+        pytest.param(
+            omniglot_members() | {"images_background/Latin/character01/0001_01.png": png_that_claims(105, 10**9)},
+            id="image-bomb",
+        ),
+        pytest.param(
+            omniglot_members() | {"images_background/Latin/character01/0001_01.png": bytes(32 << 20)}, id="zip-bomb"
+        ),
         pytest.param(omniglot_members() | {"images_x/../../0001_01.png": b""}, id="outside"),
     ],
 )
@@ -106,3 +112,19 @@ def test_the_small_omniglot_archives_are_read(monkeypatch):
     assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [242 * n for n in (14, 2, 4)]
     assert 0.05 < (dataset.train.images == 255).mean() < 0.1
     assert set(np.unique(dataset.test.images)) == {0, 255}
+
+
+@pytest.mark.parametrize("missing", [1, 10])
+def test_an_archive_without_some_of_its_drawings_is_refused(omniglot_folder, missing):
+    members = omniglot_members()
+    for name in [name for name in members if name.endswith(".png")][::12][:missing]:
+        del members[name]
+    write_zip(omniglot_folder / "images_background.zip", members)
+    with pytest.raises(DataError, match=f"{missing} drawings are missing, such as .*/character.., person"):
+        load(DataConfig(dataset="omniglot"))
+
+
+def test_an_archive_that_is_not_the_published_one_is_noted(omniglot_folder):
+    write_zip(omniglot_folder / "images_background.zip", omniglot_members())
+    (note,) = load(DataConfig(dataset="omniglot")).notes
+    assert "not the published file (MD5 " in note
