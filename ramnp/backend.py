@@ -5,9 +5,11 @@ which is the module `numpy` or `cupy`, so the same lines of code run on both.
 """
 
 import os
-from contextlib import nullcontext
+import threading
+import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -47,17 +49,56 @@ class Backend:
 NUMPY = Backend("numpy", np)
 
 
-def limit_threads(threads: int | None) -> Any:
+class Limit(AbstractContextManager):
+    """A limit on the threads of a matrix product, in force until its `with` ends; without a `with`, for good.
+
+    The number belongs to the whole process. So if several limits are in force at a time, from one thread or from
+    many, the latest counts, and the number from before them all comes back when the last of them has ended.
+    """
+
+    in_force: ClassVar[list["Limit"]] = []
+    before: ClassVar[Any] = None
+    lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        with self.lock:
+            if not self.in_force:
+                Limit.before = set_threads(threads)
+            else:
+                set_threads(threads)
+            self.in_force.append(self)
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.in_force.remove(self)
+            if self.in_force:
+                set_threads(self.in_force[-1].threads)
+            elif self.before is not None:
+                self.before.restore_original_limits()
+
+
+def set_threads(threads: int) -> Any:
+    """Set the number of threads of a matrix product; returns what can restore it, or None without threadpoolctl."""
+    try:
+        from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
+    except ImportError:  # a clone on a GPU machine without network: only the speed of CPU work suffers
+        return None
+    return threadpool_limits(threads, user_api="blas")
+
+
+def limit_threads(threads: int | None) -> AbstractContextManager:
     """Limit the threads of a matrix product on the CPU: from now on or, used in a `with`, until its end.
 
     Use 1 if several processes share the cores: otherwise their threads wait for each other far longer than they save.
     None leaves the number as it is.
     """
-    try:
-        from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
-    except ImportError:  # a clone on a GPU machine without network: only the speed of CPU work suffers
-        return nullcontext()
-    return threadpool_limits(threads, user_api="blas")
+    return nullcontext() if threads is None else Limit(threads)
+
+
+def note_no_threads(error: RuntimeError) -> None:
+    """Warn that threads cannot be started here, as in a browser's Python: the work is done without, only slower."""
+    warnings.warn(f"no threads here ({first_line(error)}): continuing without them", RuntimeWarning, stacklevel=3)
 
 
 def get_backend(name: str = "auto") -> Backend:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ramnp.backend import NUMPY, Array, Backend, limit_threads
+from ramnp.backend import NUMPY, Array, Backend, limit_threads, note_no_threads
 from ramnp.config import Config
 from ramnp.errors import UsageError
 from ramnp.network.parameters import Parameters, Part
@@ -123,7 +123,8 @@ class Classifier(Part):
             seed: seed of first locations and samples. An image gets them by its position in `images`, so a single
                 image always gets the same ones. With few glimpses, the predicted class may depend on them.
             batch_size: images at a time. Another batch size gives them other first locations and samples.
-            workers: threads that share the batches on the CPU. (They rarely meet, so threads do here.)
+            workers: threads that share the batches on the CPU, at most one for each batch. (They rarely meet, so
+                threads do here.) Several threads may also call this at the same time.
 
         Raises:
             UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
@@ -159,12 +160,20 @@ class Classifier(Part):
                 outcome = model.forward(model.canvas(batch), randomness, out=storage(randomness.shape[1]))
                 p[start : start + batch_size] = self.backend.to_host(model.average(outcome, len(batch)))
 
-        if workers == 1 or self.xp is not np:
+        workers = min(workers, len(starts))
+        if workers <= 1 or self.xp is not np:
             answer(self, starts)
             return p
         with limit_threads(1), ThreadPoolExecutor(workers) as pool:
-            shares = [starts[worker::workers] for worker in range(workers)]
-            list(pool.map(answer, [self.replica() for _ in shares], shares))
+            try:
+                shares = [starts[worker::workers] for worker in range(workers)]
+                answers = [pool.submit(answer, self.replica(), share) for share in shares]
+            except RuntimeError as error:
+                note_no_threads(error)
+                answer(self, starts)
+                return p
+            for each in answers:
+                each.result()
         return p
 
     def predict(

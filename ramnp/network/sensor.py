@@ -23,6 +23,7 @@ The sensor has no parameters, and a location is a sampled constant, so it has no
 """
 
 import math
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +109,7 @@ class GlimpseSensor:
         self.margin = (self.sides[-1] + 1) // 2  # a patch centred on the image's edge sticks out this far
         self.xp = xp
         self.dtype = np.dtype(dtype)
-        self._halves: tuple[Any, list[tuple[Array, Array]]] | None = None
+        self._kept = threading.local()  # scratch: each thread has its own, so that threads can share a model
 
     def shape(self, channels: int) -> tuple[int, int, int, int]:
         """(K, g, g, C) of one glimpse."""
@@ -175,25 +176,24 @@ class GlimpseSensor:
             xp.multiply(scene[:, middle, middle], self.dtype.type(0.25**k), out=patches[:, k])
 
     def halves(self, scene: Array) -> list[tuple[Array, Array]]:
-        """Room for the sums of 2 x 1 and of 2 x 2 pixels of each halving, kept for the next glimpse.
+        """Room for the sums of 2 x 1 and of 2 x 2 pixels of each halving, kept for the next glimpse of this thread.
 
         Bytes add up to whole numbers, in the narrowest type that holds the sum of 4^(K - 1) of them.
         """
         count, side, _, channels = scene.shape
         sums = np.min_scalar_type(255 * 4 ** (self.scales - 1)) if scene.dtype == np.uint8 else self.dtype
-        if self._halves is None or self._halves[0] != (scene.shape, sums):
+        kept = self._kept
+        if getattr(kept, "layout", None) != (scene.shape, sums):
             shapes = [(side >> k, side >> (k - 1)) for k in range(1, self.scales)]
-            self._halves = (
-                (scene.shape, sums),
-                [
-                    (
-                        self.xp.empty((count, half, whole, channels), dtype=sums),
-                        self.xp.empty((count, half, half, channels), dtype=sums),
-                    )
-                    for half, whole in shapes
-                ],
-            )
-        return self._halves[1]
+            kept.layout = (scene.shape, sums)
+            kept.halves = [
+                (
+                    self.xp.empty((count, half, whole, channels), dtype=sums),
+                    self.xp.empty((count, half, half, channels), dtype=sums),
+                )
+                for half, whole in shapes
+            ]
+        return kept.halves
 
     def crop(self, canvas: Canvas, location: Array, side: int) -> Array:
         """(R, side, side, C) pixels around the locations: one gather for all rows."""

@@ -15,8 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +29,9 @@ from ramnp.network.reinforce import LearningRule
 from ramnp.network.sensor import Canvas
 from ramnp.registry import load, modules_of
 from ramnp.training.provenance import count_cores
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection  # a browser's Python cannot import it, and needs none
 
 # NaN and infinity are looked for by `Trainer.finite`; a warning for each would say less.
 quiet_overflow = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -51,6 +53,8 @@ def work(model: Classifier, rule: LearningRule, share: Batch, storage: Any) -> A
 
 def default_workers(config: Config) -> int:
     """Processes for a run that does not name a number: one per core, up to 4, that share a batch evenly."""
+    if multiprocessing.current_process().daemon:  # a worker of somebody else, such as Dask's: it may not start any
+        return 1
     return max(n for n in range(1, min(count_cores(), 4) + 1) if config.batch_size % n == 0)
 
 
@@ -116,7 +120,12 @@ class Worker:
         arguments = (theirs, *of_model, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         with uninterrupted():
-            self.process.start()
+            try:
+                self.process.start()
+            except (AssertionError, ImportError, OSError, RuntimeError) as error:  # each system has its own way
+                raise BackendError(
+                    f"worker processes cannot be started here ({first_line(error)}): use --workers 1"
+                ) from error
         theirs.close()
         self.sent = self.done = 0  # steps
         weakref.finalize(self, dismiss, self.pipe, self.process)
@@ -187,7 +196,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def serve(
-    pipe: Connection,
+    pipe: "Connection",
     config: Config,
     modules: list[str],
     image_shape: tuple[int, int, int],
@@ -221,7 +230,7 @@ def serve(
             pipe.send(answer)
 
 
-def dismiss(pipe: Connection, process: Any) -> None:
+def dismiss(pipe: "Connection", process: Any) -> None:
     """Let a worker go."""
     pipe.close()
     process.join(1)
