@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, damaged files and races. `python -m tests.faults --help` says what it does."""
