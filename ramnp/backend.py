@@ -7,6 +7,7 @@ which is the module `numpy` or `cupy`, so the same lines of code run on both.
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -75,7 +76,7 @@ class Limit(AbstractContextManager):
             if self.in_force:
                 set_threads(self.in_force[-1].threads)
             elif self.before is not None:
-                self.before.restore_original_limits()
+                aside(self.before.restore_original_limits)
 
 
 def set_threads(threads: int) -> Any:
@@ -84,7 +85,23 @@ def set_threads(threads: int) -> Any:
         from threadpoolctl import threadpool_limits  # here, because its import takes 20 ms that not every command needs
     except ImportError:  # a clone on a GPU machine without network: only the speed of CPU work suffers
         return None
-    return threadpool_limits(threads, user_api="blas")
+    return aside(lambda: threadpool_limits(threads, user_api="blas"))
+
+
+def aside(act: Callable[[], Any]) -> Any:
+    """Run `act` in a thread of its own, which ends with it; return what it returns.
+
+    threadpoolctl lets a single thread set the number for OpenBLAS, as long as that thread lives. The calls of the
+    others do nothing. So whoever limits the threads must not keep that right.
+    """
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(act()))
+    try:
+        thread.start()
+    except RuntimeError:  # no threads here, so there are no others
+        return act()
+    thread.join()
+    return found[0]
 
 
 def limit_threads(threads: int | None) -> AbstractContextManager:

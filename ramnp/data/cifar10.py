@@ -73,7 +73,7 @@ def read_archive(path: Path) -> dict[str, Split]:
             with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for number, member in enumerate(archive):
                     if archive.offset > limit:  # where the next member starts; tarfile would try for hours to get there
-                        raise DataError(f"{member.name} claims {member.size:,} bytes")
+                        raise DataError(f"{member.name} claims {member.size:,} bytes, more data than there are")
                     folder, _, name = member.name.removeprefix("./").rpartition("/")
                     if number >= MEMBERS:
                         raise DataError(f"more than {MEMBERS} members")

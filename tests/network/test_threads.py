@@ -64,10 +64,24 @@ def test_workers_are_no_more_than_batches(model, images, monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self), start(self)))
     began = time.monotonic()
     few = model.probabilities(images[0], batch_size=30, workers=512)
-    assert len(started) <= 2
+    assert len(started) <= 4  # two of them set the number of BLAS threads
     assert time.monotonic() - began < 20
     assert np.array_equal(few, model.probabilities(images[0], batch_size=30))
     assert model.probabilities(images[0][:0], workers=4).shape == (0, CLASSES)
+
+
+def test_each_thread_can_set_the_number_while_others_live():
+    """threadpoolctl gives the right to set it to one thread, and ignores the others."""
+    with limit_threads(2):
+        before = blas_threads()
+        for _ in range(3):
+            with ThreadPoolExecutor(1) as pool:
+                with limit_threads(1):
+                    assert set(blas_threads()) <= {1}
+                limit = pool.submit(limit_threads, 1).result()
+                assert set(blas_threads()) <= {1}
+                limit.__exit__(None, None, None)
+                assert blas_threads() == before
 
 
 # Where threads or processes are not allowed.
