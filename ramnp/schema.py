@@ -228,7 +228,7 @@ def expect(value: Any, kind: type, where: str) -> None:
     if kind is float and type(value) is int:
         fits = abs(value) < 2**1000
     else:
-        fits = type(value) is kind and (kind is not float or math.isfinite(value))
+        fits = type(value) is kind and (not isinstance(value, float) or math.isfinite(value))
     if not fits:
         raise misfit(value, words.get(kind, kind.__name__), where)
 

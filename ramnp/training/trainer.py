@@ -194,10 +194,15 @@ class Trainer:
         saved.restore(self.model)
         for name in self.optimizer.state:
             mine, theirs = getattr(self.optimizer, name), saved.optimizer.get(name)
-            fits = theirs is not None and (theirs.shape, theirs.dtype.kind) == (mine.shape, mine.dtype.kind)
-            if fits and name in self.optimizer.counted:
-                fits = bool((theirs >= 0).all() and (theirs < LARGEST).all())
-            if not fits:
+            counted = name in self.optimizer.counted
+            if theirs is None or not fits(theirs, mine, counted):
                 raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
             # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
+
+
+def fits(saved: np.ndarray, place: Array, counted: bool) -> bool:
+    """Whether a saved array can be the state of an optimizer that `place` is for; one that counts is not negative."""
+    if (saved.shape, saved.dtype.kind) != (place.shape, place.dtype.kind):
+        return False
+    return not counted or bool((saved >= 0).all() and (saved < LARGEST).all())
