@@ -82,7 +82,7 @@ def train(
     with Run(config, data.load(config), backend, folder, limit) as training:
         if earlier is None:
             print(f"{name}, seed {seed}: a new run in {folder}")
-            training.start()
+            training.start(anew=True)
         else:
             training.resume()
             if len(training.metrics) != training.epoch:  # the result needs the errors of every epoch
@@ -102,7 +102,7 @@ def resumable_config(folder: Path, name: str, seed: int, limit: int | None) -> C
     Raises:
         CheckpointError: the folder is damaged, or has another configuration than the preset, or another seed.
     """
-    if not (folder / "config.json").exists():  # `Run.start` writes it first
+    if not (folder / "checkpoint.npz").exists():  # `Run.start` writes the checkpoint last
         return None
     config, saved_limit = read_run_config(folder)
     check_same(folder, config.to_json(), name, seed, (saved_limit, limit))

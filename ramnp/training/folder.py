@@ -77,11 +77,12 @@ def foreign(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name != LOCK and not LEFTOVER.fullmatch(name))
 
 
-def claim_new(folder: Path, numbered: bool = False) -> Lock:
+def claim_new(folder: Path, numbered: bool = False, anew: bool = False) -> Lock:
     """Make the folder of a new run, and lock it. What killed processes left there is removed.
 
     Args:
         numbered: if the folder exists, make the next free one of `folder`-2, `folder`-3, ...
+        anew: the folder may hold a config.json, and nothing else.
 
     Raises:
         UsageError: the folder holds files, or another process uses it.
@@ -92,7 +93,7 @@ def claim_new(folder: Path, numbered: bool = False) -> Lock:
     else:
         make_folder(folder)
     lock = Lock(folder)
-    if foreign(folder):
+    if foreign(folder) not in ([], ["config.json"] if anew else []):
         lock.release()
         raise not_empty(folder)
     clean(folder)

@@ -90,17 +90,18 @@ class Run:
         if not self.quiet:
             Bar.write(text, file=sys.stdout)
 
-    def start(self, numbered: bool = False) -> None:
+    def start(self, numbered: bool = False, anew: bool = False) -> None:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
         Args:
             numbered: if the folder exists, make the next free one: its name followed by -2, -3, ...
+            anew: the folder may hold the config.json of a run that was stopped before its first checkpoint.
 
         Raises:
             UsageError: the folder is not empty, or another process uses it.
             OutputError: the files cannot be written.
         """
-        self.lock = claim_new(self.folder, numbered)
+        self.lock = claim_new(self.folder, numbered, anew)
         self.folder = self.lock.folder
         self.write_config()
         self.save()

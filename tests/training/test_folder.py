@@ -191,7 +191,7 @@ def test_the_best_of_another_epoch_is_refused(open_run):
         run.resume()
         run.epoch, run.best = 9, run.best | {"epoch": 7}
         run.config = dataclasses.replace(run.config, epochs=9)
-        with pytest.raises(CheckpointError, match=r"best.npz holds epoch . but the best epoch of this run is 7"):
+        with pytest.raises(CheckpointError, match=r"best.npz holds epoch ., but the best epoch of this run is 7"):
             run.restore_best()
 
 
