@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for editors and type checkers, which know these names and complete them
     from ramnp.config import Config as Config
     from ramnp.data.batch import Batch as Batch
+    from ramnp.data.folder import read_folder as read_folder
     from ramnp.data.source import DataSet as DataSet
     from ramnp.data.source import Split as Split
     from ramnp.data.source import hold_out as hold_out
@@ -16,10 +17,15 @@ if TYPE_CHECKING:  # for editors and type checkers, which know these names and c
     from ramnp.network.core import Core as Core
     from ramnp.network.core import CoreCache as CoreCache
     from ramnp.network.glimpse import GlimpseNetwork as GlimpseNetwork
+    from ramnp.network.look import Look as Look
+    from ramnp.network.look import Step as Step
     from ramnp.network.model import RecurrentAttentionModel as RecurrentAttentionModel
     from ramnp.network.parameters import Part as Part
     from ramnp.network.policy import GaussianPolicy as GaussianPolicy
     from ramnp.network.reinforce import LearningRule as LearningRule
+    from ramnp.pictures.looks import film as film
+    from ramnp.pictures.looks import plot_path as plot_path
+    from ramnp.pictures.looks import plot_probabilities as plot_probabilities
     from ramnp.presets import PRESETS as PRESETS
     from ramnp.presets import Row as Row
     from ramnp.presets import add_preset as add_preset
@@ -27,6 +33,10 @@ if TYPE_CHECKING:  # for editors and type checkers, which know these names and c
     from ramnp.training.optim import Optimizer as Optimizer
     from ramnp.training.trained import load_pretrained as load_pretrained
     from ramnp.training.trainer import Trainer as Trainer
+    from ramnp.use.export import export_onnx as export_onnx
+    from ramnp.use.fit import fit as fit
+    from ramnp.use.model import TrainedModel as TrainedModel
+    from ramnp.use.model import load as load
 
     __version__: str
 
@@ -41,19 +51,29 @@ _HOME = {
     "GaussianPolicy": "ramnp.network.policy",
     "GlimpseNetwork": "ramnp.network.glimpse",
     "LearningRule": "ramnp.network.reinforce",
+    "Look": "ramnp.network.look",
     "Optimizer": "ramnp.training.optim",
     "PRESETS": "ramnp.presets",
     "Part": "ramnp.network.parameters",
     "RecurrentAttentionModel": "ramnp.network.model",
     "Row": "ramnp.presets",
     "Split": "ramnp.data.source",
+    "Step": "ramnp.network.look",
     "Task": "ramnp.data.task",
+    "TrainedModel": "ramnp.use.model",
     "Trainer": "ramnp.training.trainer",
     "add_preset": "ramnp.presets",
     "build": "ramnp.network",
     "check_gradient": "ramnp.gradcheck.numeric",
+    "export_onnx": "ramnp.use.export",
+    "film": "ramnp.pictures.looks",
+    "fit": "ramnp.use.fit",
     "hold_out": "ramnp.data.source",
+    "load": "ramnp.use.model",
     "load_pretrained": "ramnp.training.trained",
+    "plot_path": "ramnp.pictures.looks",
+    "plot_probabilities": "ramnp.pictures.looks",
+    "read_folder": "ramnp.data.folder",
     "register": "ramnp.registry",
 }
 

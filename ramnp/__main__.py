@@ -6,6 +6,8 @@ import sys
 COMMANDS = {
     "train": "train a model",
     "evaluate": "the three test errors of a trained network",
+    "predict": "say what image files show, and draw where the network looked",
+    "export": "write a trained network as an ONNX file",
     "analysis": "test whether the policy of a trained network helps",
     "reproduce": "train the rows of the published tables, and report the results",
     "data": "list, download, verify and show data sets",

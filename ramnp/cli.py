@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import io
 import os
 import signal
 import sys
@@ -142,8 +143,11 @@ def add_group_flags(parser: Parser, group: type[Group], default: Group, without:
         section.add_argument(flag(name), default=argparse.SUPPRESS, help=text, **options)
 
 
-def chosen_config(arguments: argparse.Namespace) -> Config:
+def chosen_config(arguments: argparse.Namespace, start: Config | None = None) -> Config:
     """The chosen configuration: the preset, overridden by the values of --config, overridden by flags.
+
+    Args:
+        start: what the flags override if there is neither --preset nor --config.
 
     Raises:
         UsageError: the file cannot be read, or a value is invalid.
@@ -156,6 +160,8 @@ def chosen_config(arguments: argparse.Namespace) -> Config:
             raise UsageError(f"{arguments.config} does not hold a configuration: pass the config.json of a run")
     preset = arguments.preset or values.get("preset", DEFAULT)
     config = Config.from_json(values | {"preset": preset}, base=PRESETS[preset])
+    if start and not (arguments.preset or arguments.config):
+        config = start
     config = dataclasses.replace(config, **{"import_": ""} | given_flags(arguments))
     if config.data_path:  # absolute, so that the run can be resumed from any folder
         config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))
@@ -215,6 +221,10 @@ def one_stop() -> Iterator[None]:
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Exit with the code that `main` returns. Report an error in one line, and exit with its code."""
+    os.environ["MPLBACKEND"] = "agg"  # commands only write pictures into files; what is set may not be installed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no error
+            stream.reconfigure(errors="backslashreplace")
     with one_stop():
         try:
             sys.exit(main())

@@ -13,6 +13,9 @@ control the policy chooses nothing, so its "deterministic" rollout is like any o
 The images of translated and cluttered MNIST are composed at random; by default you always get the same ones.
 `--redrawn N` evaluates on N other compositions of the same digits as well.
 
+`--glimpses T` lets a recurrent attention model look more or less often than in training, and `--size S` shows it
+translated or cluttered digits on a larger or smaller canvas. It was trained for neither, so expect more errors.
+
 `--first-locations` shows how much the first glimpse matters. It prints the deterministic error from each of nine first
 locations, the cell centres of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
@@ -45,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, default="test", help="images to evaluate on (test)")
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of the averaged figure (10)")
     add_backend_flags(parser)
+    parser.add_argument("--glimpses", type=count, metavar="T", help="look T times, not as often as in training")
+    parser.add_argument("--size", type=count, metavar="S", help="evaluate on generated images of S x S pixels")
     parser.add_argument("--first-locations", action="store_true", help="print the error by first location as well")
     parser.add_argument(
         "--redrawn", type=count, metavar="N", help="evaluate on N other compositions of generated images as well"
@@ -52,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     add_import_flag(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
-    saved, model, source = open_trained(arguments.path, arguments.split, chosen_backend(arguments))
+    saved, model, source = open_trained(
+        arguments.path, arguments.split, chosen_backend(arguments), arguments.glimpses, arguments.size
+    )
     # On busy cores the threads of one product wait for each other far longer than they save.
     with limit_threads(1):
         starts = by_first_location(model, source) if arguments.first_locations else None
@@ -66,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             "split": arguments.split,
         }
         result |= {"images": len(source), "rollouts": arguments.rollouts, "error": errors}
+        result |= {name: value for name in ("glimpses", "size") if (value := getattr(arguments, name))}
         result |= {"first_locations": starts} if starts else {}
         json.dump(result | ({"redrawn": redrawn} if redrawn else {}), sys.stdout)
         print()

@@ -57,6 +57,7 @@ class Meta(TypedDict):
     epoch: Count
     best: Best | None
     seconds: Seconds
+    class_names: NotRequired[list[str] | None]
 
 
 class RunConfigFile(TypedDict):
@@ -70,6 +71,8 @@ class RunConfigFile(TypedDict):
     machine: NotRequired[str | None]
     earlier_revisions: NotRequired[list[str | None]]
     earlier_machines: NotRequired[list[str | None]]
+    init: NotRequired[str]
+    changed_when_resumed: NotRequired[list[str]]
 
 
 class Metrics(TypedDict):

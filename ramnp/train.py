@@ -44,8 +44,11 @@ from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError, first_line
 from ramnp.presets import listing
+from ramnp.training import checkpoint
+from ramnp.training.checkpoint import Checkpoint
 from ramnp.training.memory import too_large
-from ramnp.training.run import MAY_CHANGE, Run, heading, new_folder, read_run_config
+from ramnp.training.run import CHANGEABLE, MAY_CHANGE, Run, heading, new_folder, read_run_config
+from ramnp.training.trained import TRAINED, find_weights
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
 
@@ -82,7 +85,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
 
 
 def resumed_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of the run to resume; only --epochs and --import may change it.
+    """The configuration of the run to resume; only --epochs and --import may change it, and what --change names.
 
     Sets `arguments.limit_batches` to that of the run.
 
@@ -93,20 +96,26 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
     if not arguments.resume.is_dir():
         raise UsageError(f"--resume {arguments.resume}: there is no such run folder")
     saved, limit = read_run_config(arguments.resume)
-    for name, value in given_flags(arguments).items():
-        if name not in MAY_CHANGE and value != getattr(saved, name):
+    given = given_flags(arguments)
+    for name, value in given.items():
+        if name not in (*MAY_CHANGE, *arguments.change) and value != getattr(saved, name):
+            allowed = f", change it with --change {name}" if name in CHANGEABLE else ""
             raise UsageError(
                 f"{flag(name)} {value}: a resumed run keeps its {name}, which is {getattr(saved, name)}; "
-                "leave the flag out, or start a new run"
+                f"leave the flag out{allowed}, or start a new run"
             )
+    for name in arguments.change:
+        if name not in given:
+            raise UsageError(f"--change {name} needs {flag(name)} with the new value")
     if arguments.limit_batches not in (None, limit):
         kept = "it has none" if limit is None else f"which is {limit}"
         raise UsageError(f"--limit-batches {arguments.limit_batches}: a resumed run keeps its limit; {kept}")
     arguments.limit_batches = limit
-    for name in ("preset", "config", "out"):
+    for name in ("preset", "config", "init", "out"):
         if getattr(arguments, name) is not None:
             raise UsageError(f"{flag(name)} cannot be combined with --resume: the run folder determines it")
-    return dataclasses.replace(saved, **{name: getattr(arguments, name, getattr(saved, name)) for name in MAY_CHANGE})
+    changed = {name: given[name] for name in (*MAY_CHANGE, *arguments.change) if name in given}
+    return dataclasses.replace(saved, **changed)
 
 
 def build_parser() -> Parser:
@@ -130,7 +139,13 @@ def build_parser() -> Parser:
     )
     group.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/PRESET-seedS-TIME)")
     group.add_argument(
+        "--init", type=Path, metavar="PATH", help=f"start from the weights and configuration of {TRAINED}"
+    )
+    group.add_argument(
         "--resume", type=Path, metavar="DIR", help="resume the run in DIR; only --epochs and --import may change"
+    )
+    group.add_argument(
+        "--change", choices=CHANGEABLE, action="append", default=[], help="with --resume: let this flag change as well"
     )
     group.add_argument(
         "--limit-batches", type=count, metavar="N", help="train and evaluate on only N batches per epoch, to try it out"
@@ -147,7 +162,13 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.list_presets:
         print(listing())
         return 0
-    config = resumed_config(arguments) if arguments.resume else chosen_config(arguments)
+    if arguments.change and not arguments.resume:
+        raise UsageError("--change is for a run that is resumed: add --resume")
+    init = checkpoint.load(find_weights(arguments.init)) if arguments.init and not arguments.resume else None
+    if arguments.resume:
+        config = resumed_config(arguments)
+    else:
+        config = chosen_config(arguments, dataclasses.replace(init.config, seed=0) if init else None)
     backend = chosen_backend(arguments)
     # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
     if arguments.resume is None and arguments.config is None and "workers" not in arguments:
@@ -160,21 +181,23 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.dry_run:
             dry_run(config, dataset, backend)
             return 0
-        return train(arguments, config, dataset, backend)
+        return train(arguments, config, dataset, backend, init)
     except MemoryError as error:
         reason = first_line(error)
     # The error is gone here, and with it the arrays of the training.
     raise too_large(config, dataset, backend, reason)
 
 
-def train(arguments: argparse.Namespace, config: Config, dataset: DataSet, backend: Backend) -> int:
-    """Fill a run folder; return the exit code."""
+def train(
+    arguments: argparse.Namespace, config: Config, dataset: DataSet, backend: Backend, init: Checkpoint | None
+) -> int:
+    """Fill a run folder, from its last epoch or from the weights of `init`; return the exit code."""
     folder = arguments.resume or new_folder(arguments.out, config)
     with Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet) as training:
         if arguments.resume:
-            training.resume()
+            training.resume(tuple(arguments.change))
         else:
-            training.start(numbered=arguments.out is None)
+            training.start(init, numbered=arguments.out is None)
         return fit(training)
 
 

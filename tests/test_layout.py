@@ -19,6 +19,7 @@ ROWS = (
     {"pictures"},
     {"pretrained"},
     {"training"},
+    {"use"},
     {"analysis"},
     {"reproduce"},
     {"gradcheck", "teaching"},
@@ -133,8 +134,8 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_ramnp_imports_no_other_packages_than_those_it_is_installed_with():
-    """CuPy and IPython are there where they are used: on a GPU, and in a notebook."""
-    installed = {"filelock", "numpy", "matplotlib", "PIL", "pooch", "threadpoolctl", "tqdm", "cupy", "IPython"}
+    """CuPy, IPython and onnx are there where they are used: on a GPU, in a notebook, and to export."""
+    installed = {"filelock", "numpy", "matplotlib", "PIL", "pooch", "threadpoolctl", "tqdm", "cupy", "IPython", "onnx"}
     names = set().union(*(named_by(module) for module in modules_of("ramnp").values()))
     assert {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"ramnp"} == installed
 

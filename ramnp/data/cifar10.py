@@ -107,6 +107,7 @@ class Cifar10(Task):
 
     text = "photographs in ten classes, 32x32, colour"
     folder = "cifar10"
+    class_names = CLASSES
     published = (
         Published("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", ("https://www.cs.toronto.edu/~kriz/",)),
     )

@@ -3,20 +3,19 @@
 All images must have the same size. They are read as gray if all of them are gray, else as colour.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from ramnp.config import DataConfig
-from ramnp.data.files import read_file
-from ramnp.data.images import read_image
+from ramnp.data.images import read_image_file
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
 from ramnp.registry import register
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
-LONGEST = 64 << 20  # largest file, in bytes
 
 
 def visible(path: Path) -> bool:
@@ -24,12 +23,13 @@ def visible(path: Path) -> bool:
     return not path.name.startswith((".", "__"))
 
 
-def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
+def read_folder(path: str | os.PathLike[str]) -> tuple[Split, tuple[str, ...]]:
     """Read a folder: its images and labels, and the sorted names of its classes. Other files are ignored.
 
     Raises:
         DataError: there are fewer than two classes, a class is empty, an image is damaged, or sizes differ.
     """
+    path = Path(path).expanduser()
     try:
         classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and visible(entry))
         files = [(label, file) for label, folder in enumerate(classes) for file in sorted(folder.iterdir())]
@@ -42,7 +42,7 @@ def read_folder(path: Path) -> tuple[Split, tuple[str, ...]]:
         raise DataError(f"{classes[min(empty)]} holds no images ({', '.join(SUFFIXES)})")
     images: list[np.ndarray] = []
     for _, file in files:
-        images.append(read_image(read_file(file, LONGEST), str(file)))
+        images.append(read_image_file(file))
         if images[-1].shape[:2] != images[0].shape[:2]:
             (height, width, _), (first_height, first_width, _) = images[-1].shape, images[0].shape
             raise DataError(

@@ -20,12 +20,14 @@ class Task:
         folder: name of its folder below `data_root()`.
         published: the published files; none if the images are yours, or made by code.
         source: for people, where the images come from if no files are published.
+        class_names: what the labels 0..A-1 stand for, if that is known without reading the files; None for digits.
     """
 
     text: str
     folder: str
     published: tuple[Published, ...] = ()
     source: str = "made by its own code"
+    class_names: tuple[str, ...] | None = None
 
     def load(self, config: DataConfig) -> DataSet:
         """Read the data set; missing files are downloaded first.

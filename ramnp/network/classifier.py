@@ -111,6 +111,33 @@ class Classifier(Part):
         """(B, A) class probabilities of an outcome, averaged over each image's M rollouts."""
         return self.xp.exp(outcome.log_p).reshape(-1, images, self.classes).mean(axis=0)
 
+    def checked(self, images: np.ndarray) -> np.ndarray:
+        """The images as an array.
+
+        Raises:
+            UsageError: they are not of the shape, the type or the range that the model is for.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != self.image_shape:
+            height, width, channels = self.image_shape
+            raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
+        if images.dtype != np.uint8 and images.dtype.kind != "f":
+            raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
+        if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise UsageError(
+                f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
+            )
+        if images.dtype == np.uint8 and images.size and images.max() == 1:
+            raise UsageError(
+                "uint8 images go from 0 to 255, and no pixel here is above 1: convert them to floats from 0 to 1"
+            )
+        return images
+
+    def randomness(self, images: int, rollouts: int, seed: int, start: int) -> Array:
+        """The randomness of a batch of answers, of which image number `start` is the first: see `probabilities`."""
+        rng = np.random.default_rng([seed, start])
+        return self.draw(rng, self.rollouts(rollouts) * images, deterministic=rollouts == 1)
+
     def probabilities(
         self, images: np.ndarray, rollouts: int = 1, seed: int = 0, batch_size: int = 256, workers: int = 1
     ) -> np.ndarray:
@@ -130,20 +157,7 @@ class Classifier(Part):
             UsageError: the images are not of the shape, the type or the range that the model is for, or a number is
                 below 1.
         """
-        images = np.asarray(images)
-        if images.shape[1:] != self.image_shape:
-            height, width, channels = self.image_shape
-            raise UsageError(f"the model is for images (n, {height}, {width}, {channels}), got {images.shape}")
-        if images.dtype != np.uint8 and images.dtype.kind != "f":
-            raise UsageError(f"images must be uint8, or floats in [0, 1], got {images.dtype}")
-        if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
-            raise UsageError(
-                f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
-            )
-        if images.dtype == np.uint8 and images.size and images.max() == 1:
-            raise UsageError(
-                "uint8 images go from 0 to 255, and no pixel here is above 1: convert them to floats from 0 to 1"
-            )
+        images = self.checked(images)
         for name, value in (("rollouts", rollouts), ("batch_size", batch_size), ("workers", workers)):
             if value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")
@@ -155,8 +169,7 @@ class Classifier(Part):
             storage = functools.cache(model.storage)
             for start in starts:
                 batch = images[start : start + batch_size]
-                rng = np.random.default_rng([seed, start])
-                randomness = model.draw(rng, model.rollouts(rollouts) * len(batch), deterministic=rollouts == 1)
+                randomness = model.randomness(len(batch), rollouts, seed, start)
                 outcome = model.forward(model.canvas(batch), randomness, out=storage(randomness.shape[1]))
                 p[start : start + batch_size] = self.backend.to_host(model.average(outcome, len(batch)))
 

@@ -50,6 +50,12 @@ class Canvas(NamedTuple):
         _, height, width, channels = self.pixels.shape
         return height - 2 * self.margin, width - 2 * self.margin, channels
 
+    @property
+    def images(self) -> Array:
+        """(B, H, W, C) the images without the border: a view."""
+        height, width, _ = self.image_shape
+        return self.pixels[:, self.margin : self.margin + height, self.margin : self.margin + width]
+
 
 def pad(images: Array, margin: int, xp: Any = np) -> Canvas:
     """Copy images (B, H, W, C) onto canvases with a border of `margin` zeros."""

@@ -151,11 +151,9 @@ class WholeImageModel(Classifier):
         Raises:
             UsageError: the images are not of the shape that the model was made for.
         """
-        height, width, _ = canvas.image_shape
         if canvas.image_shape != self.image_shape:
             raise UsageError(f"the model is for images of {self.image_shape}, got {canvas.image_shape}")
-        m = canvas.margin
-        pixels = canvas.pixels[:, m : m + height, m : m + width]
+        pixels = canvas.images
         outcome = self.storage(len(pixels)) if out is None else out
         outcome.x[...] = pixels.reshape(outcome.x.shape)
         standardize(outcome.x, pixels, self.config.pixel_mean, self.config.pixel_std)

@@ -1,10 +1,13 @@
 """Shared by all pictures: styles of axes, showing an image, and saving a figure."""
 
+import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ramnp.files import write_atomically
@@ -31,13 +34,30 @@ def count_along(axes: Any) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+def readable(text: str) -> str:
+    """Text that a font can be asked for: what is left of a file name's bytes that are not UTF-8 becomes "?"."""
+    return text.encode(errors="replace").decode()
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, drawn by Agg whatever MPLBACKEND says. A box stands for a character that the font lacks."""
+    for text in figure.findobj(Text):
+        text.set_text(readable(text.get_text()))
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from")
+        figure.savefig(file, dpi=100, format="png", backend="agg")
+    return file.getvalue()
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    write_atomically(path, lambda file: figure.savefig(file, dpi=100, format="png"))
+    content = png(figure)
+    write_atomically(path, lambda file: file.write(content))
 
 
 def show(axes: Any, image: np.ndarray, top: float | None = None) -> None:

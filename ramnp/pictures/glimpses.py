@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from ramnp.data.source import Source
 from ramnp.network.classifier import Classifier
+from ramnp.network.look import looks
 from ramnp.network.model import RecurrentAttentionModel
-from ramnp.network.sensor import corner, ruler
 from ramnp.pictures.axes import save_figure, show
+from ramnp.pictures.looks import plot_looks
 
 
 def plot_images(model: Classifier, source: Source, folder: Path, names: Sequence[str] | None = None) -> Path:
@@ -38,9 +36,7 @@ def plot_answers(
     canvas, labels, *_ = next(source.batches(images))
     outcome = model.forward(canvas, model.draw(np.random.default_rng(0), len(labels)))
     host = model.backend.to_host
-    pixels, labels, log_p = host(canvas.pixels), host(labels), host(outcome.log_p)
-    height, width, _ = canvas.image_shape
-    pixels = pixels[:, canvas.margin : canvas.margin + height, canvas.margin : canvas.margin + width]
+    pixels, labels, log_p = host(canvas.images), host(labels), host(outcome.log_p)
     plot_sheet(pixels, [_describe_answer(*answer, names) for answer in zip(log_p, labels, strict=True)], path)
 
 
@@ -74,64 +70,9 @@ def plot_glimpses(
     canvas, labels, *_ = next(source.batches(images))
     rollout = model.forward(canvas, model.draw(np.random.default_rng(seed), len(labels), deterministic=True))
     host = model.backend.to_host
-    pixels, labels, log_p = host(canvas.pixels), host(labels), host(rollout.log_p)
-    seen, locations = model.sensor.pixels(host(rollout.rho)), host(rollout.locations)
-    border = slice(canvas.margin, -canvas.margin)
-    steps, scales, side = len(locations), model.sensor.scales, model.sensor.patch
-    colors = colormaps["viridis"](np.linspace(0, 0.95, steps))
-
-    columns = min(len(labels), 4)
-    rows = -(-len(labels) // columns)  # rounded up
-    figure = Figure(figsize=(3.6 * columns, 4.6 * rows), layout="constrained")
-    for b, cell in enumerate(figure.subfigures(rows, columns, squeeze=False).flat):
-        if b >= len(labels):
-            continue
-        top, bottom = cell.subfigures(2, 1, height_ratios=(3, 0.25 + 0.6 * scales))
-        axes = top.subplots()
-        _draw_path(axes, pixels[b, border, border], locations[:, b], model.sensor.sides, colors)
-        axes.set_title(_describe_answer(log_p[b], labels[b], names), fontsize=9, parse_math=False)
-        patches = seen[:, b].reshape(steps, scales, side, side, -1)
-        _draw_patches(bottom.subplots(scales, steps, squeeze=False), patches, colors)
-    figure.suptitle("where it looked (1, 2, ...: order of the glimpses), and what the sensor saw")
-    save_figure(figure, path)
-
-
-def _draw_path(axes: Any, image: np.ndarray, locations: np.ndarray, sides: Sequence[int], colors: np.ndarray) -> None:
-    """Draw an image (H, W, C), the squares that the sensor saw at `locations` (T, 2), and the path through them."""
-    height, width, _ = image.shape
-    show(axes, image)
-    for t, (x, y) in enumerate(locations):
-        for k, patch in enumerate(sides):
-            left, top = corner(x, width, patch), corner(y, height, patch)
-            # imshow centres pixel 0 on 0, so its left edge lies at -1/2.
-            box = Rectangle(
-                (left - 0.5, top - 0.5), patch, patch, fill=False, color=colors[t], lw=1.6 if k == 0 else 0.5
-            )
-            axes.add_patch(box)
-    path_x, path_y = ruler(locations[:, 0], width) - 0.5, ruler(locations[:, 1], height) - 0.5
-    axes.plot(path_x, path_y, color="white", lw=2.2)
-    axes.plot(path_x, path_y, color="tab:red", lw=1.2)
-    for t in range(len(locations)):
-        axes.annotate(
-            str(t + 1),
-            (path_x[t], path_y[t]),
-            color="white",
-            fontsize=8,
-            ha="center",
-            va="center",
-            bbox={"boxstyle": "circle,pad=0.15", "fc": colors[t], "ec": "white", "lw": 0.6},
-        )
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def _draw_patches(grid: np.ndarray, patches: np.ndarray, colors: np.ndarray) -> None:
-    """Draw patches (T, K, g, g, C) on a K x T grid of axes: a column per glimpse, a row per scale."""
-    for t, of_scales in enumerate(patches):
-        for k, patch in enumerate(of_scales):
-            show(grid[k, t], patch, 1.0)
-            for spine in grid[k, t].spines.values():
-                spine.set(visible=True, color=colors[t], lw=2)
-        grid[0, t].set_title(str(t + 1), fontsize=8, pad=2)
+    labels, log_p = host(labels), host(rollout.log_p)
+    found = looks(model, host(canvas.images), rollout, tuple(names or ()))
+    plot_looks(found, [_describe_answer(*answer, names) for answer in zip(log_p, labels, strict=True)], path)
 
 
 def _describe_answer(log_p: np.ndarray, label: int, names: Sequence[str] | None) -> str:

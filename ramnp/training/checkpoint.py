@@ -12,6 +12,7 @@ A new checkpoint replaces the old one in a single step, so a run that is killed 
 unpickles.
 """
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from ramnp.data.npy import HEADER, Header, parse_header, parse_npy
 from ramnp.errors import CheckpointError, DataError, UnknownPartError, UsageError, first_line
 from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
+from ramnp.network.model import RecurrentAttentionModel
+from ramnp.registry import get
 from ramnp.schema import SchemaError
 
 FORMAT = "ramnp-1"
@@ -49,6 +52,7 @@ class Checkpoint:
         best: {"epoch": ..., "validation_error": {...}} of the best epoch so far; None without validation.
         seconds: time spent training and validating so far.
         parameters, optimizer: arrays by name.
+        class_names: names of the classes 0..A-1; None in files of earlier versions, and for digits.
         path: the file it was read from; None if it was not read from a file.
     """
 
@@ -60,6 +64,7 @@ class Checkpoint:
     seconds: float
     parameters: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
+    class_names: tuple[str, ...] | None = None
     path: Path | None = None
 
     def model(self, backend: Backend = NUMPY) -> Classifier:
@@ -67,6 +72,20 @@ class Checkpoint:
         model = build(self.config, self.image_shape, self.classes, backend, self.config.seed)
         self.restore(model)
         return model
+
+    def adapted(self, glimpses: int | None = None, size: int | None = None) -> "Checkpoint":
+        """The same weights for another number of glimpses, or for images of another size, which a RAM has not learned.
+
+        Raises:
+            UsageError: the model sees the whole image at once.
+        """
+        if not issubclass(get("model", self.config.model), RecurrentAttentionModel):
+            raise UsageError(f"{self.path} sees the whole image at once, and always of one size: it has no glimpses")
+        given = (("glimpses", glimpses), ("size", size))
+        changed: dict[str, Any] = {name: value for name, value in given if value is not None}
+        height, width, channels = self.image_shape
+        shape = (size or height, size or width, channels)
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, **changed), image_shape=shape)
 
     def restore(self, model: Classifier) -> None:
         """Copy the parameters into `model`.
@@ -103,6 +122,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "config": checkpoint.config.to_json(),
         "image_shape": list(checkpoint.image_shape),
         "classes": checkpoint.classes,
+        "class_names": checkpoint.class_names,
         "epoch": checkpoint.epoch,
         "best": checkpoint.best,
         "seconds": checkpoint.seconds,
@@ -146,6 +166,7 @@ def load(path: Path) -> Checkpoint:
         seconds=float(meta["seconds"]),
         parameters=_below("parameter/", arrays),
         optimizer=_below("optimizer/", arrays),
+        class_names=tuple(meta["class_names"]) if meta.get("class_names") else None,
         path=path,
     )
 
@@ -165,6 +186,8 @@ def read_meta(archive: Archive) -> dict[str, Any]:
     schema.check(meta, schema.Meta)
     if meta["best"] and meta["best"]["epoch"] > meta["epoch"]:
         raise SchemaError(f"its best epoch is {meta['best']['epoch']}, but it has {meta['epoch']} epochs")
+    if meta.get("class_names") and len(meta["class_names"]) != meta["classes"]:
+        raise SchemaError(f"it has {len(meta['class_names'])} class_names, but {meta['classes']} classes")
     return meta
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -26,10 +27,12 @@ from ramnp.training.measure import evaluate
 from ramnp.training.optim import learning_rate
 from ramnp.training.progress import Bar
 from ramnp.training.provenance import provenance
+from ramnp.training.trained import transfer
 from ramnp.training.trainer import Trainer
 
 LOG_STEPS = 50  # steps between two looks at the losses; on a GPU, each look waits for all queued work
 MAY_CHANGE = ("epochs", "import_")  # fields of the configuration that may change when a run is resumed
+CHANGEABLE = ("lr", "policy_lr", "schedule", "decay_epochs")  # fields that may change on request: the learning rate
 VALIDATION_ROLLOUTS = 3  # rollouts of the averaged figure after each epoch; the final figures average over 10
 
 
@@ -70,6 +73,8 @@ class Run:
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
         self.metrics: list[dict[str, Any]] = []
+        self.init: str | None = None
+        self.changed: list[str] = []
         self.earlier: dict[str, list[str | None]] = {"earlier_revisions": [], "earlier_machines": []}
         self.lock: Lock | None = None
 
@@ -90,24 +95,33 @@ class Run:
         if not self.quiet:
             Bar.write(text, file=sys.stdout)
 
-    def start(self, numbered: bool = False, anew: bool = False) -> None:
+    def start(self, init: checkpoint.Checkpoint | None = None, numbered: bool = False, anew: bool = False) -> None:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
         Args:
+            init: trained weights to start from, as far as they fit (`transfer`).
             numbered: if the folder exists, make the next free one: its name followed by -2, -3, ...
             anew: the folder may hold the config.json of a run that was stopped before its first checkpoint.
 
         Raises:
-            UsageError: the folder is not empty, or another process uses it.
+            UsageError: the folder is not empty, or another process uses it; or no weights of `init` fit.
             OutputError: the files cannot be written.
         """
+        if init:
+            new = transfer(init, self.trainer.model, self.class_names)
+            source = "/".join(init.path.parts[-2:]) if init.path else "a model in memory"
+            self.init = f"{source}, epoch {init.epoch}"
+            self.say(f"starts from {self.init}; new weights: {', '.join(new) or 'none'}")
         self.lock = claim_new(self.folder, numbered, anew)
         self.folder = self.lock.folder
         self.write_config()
         self.save()
 
-    def resume(self) -> None:
+    def resume(self, changing: tuple[str, ...] = ()) -> None:
         """Restore the run after its last finished epoch, or at its start if it was stopped before the first checkpoint.
+
+        Args:
+            changing: fields of the configuration that may have changed since, besides `epochs`.
 
         Raises:
             CheckpointError: a checkpoint is missing, damaged, or belongs to another configuration.
@@ -117,12 +131,17 @@ class Run:
         """
         self.lock = Lock(self.folder)
         started_with = read_started(self.folder)
+        self.init, self.changed = started_with.get("init"), started_with.get("changed_when_resumed", [])
         if set(foreign(self.folder)) == {"config.json"}:  # stopped before the first checkpoint: nothing to restore
+            if self.init:
+                raise CheckpointError(
+                    f"{self.folder} lacks the weights that it started from: start it again with --init"
+                )
             self.check_data(started_with)
             self.save()
         else:
             saved = checkpoint.load(self.folder / "checkpoint.npz")
-            self.check_config(saved)
+            self.check_config(saved, changing)
             self.trainer.restore(saved)
             self.check_data(started_with)
             self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
@@ -130,6 +149,7 @@ class Run:
             # metrics.jsonl is written before the checkpoint: drop the line of an epoch that will be trained again.
             self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
             self.write_metrics()
+            self.note_changes(saved, changing)
         clean(self.folder)
         self.add_earlier(started_with)
         self.write_config()
@@ -142,6 +162,13 @@ class Run:
         """
         if started_with.get("data_sha256", self.data_sha256) != self.data_sha256:
             raise DataError(f"{self.folder} was started with different data: restore them, or start a new run")
+
+    def note_changes(self, saved: checkpoint.Checkpoint, changing: tuple[str, ...]) -> None:
+        """Note what is changed of the configuration of a checkpoint, and write the checkpoint with the new one."""
+        for name in changing:
+            if (old := getattr(saved.config, name)) != (new := getattr(self.config, name)):
+                self.changed.append(f"after epoch {self.epoch}: {name} from {old} to {new}")
+                self.save()
 
     def restore_best(self) -> None:
         """Check best.npz. If the run was stopped before it was written, write it now.
@@ -164,7 +191,7 @@ class Run:
             CheckpointError: it is missing or damaged, or what it says of itself does not fit this run.
         """
         best = checkpoint.load(self.folder / "best.npz")
-        self.check_config(best)
+        self.check_config(best, CHANGEABLE)  # it may be older than a change
         if best.epoch != self.best_epoch:
             raise CheckpointError(
                 f"{best.path} holds epoch {best.epoch}, but the best epoch of this run is {self.best_epoch}: "
@@ -172,8 +199,9 @@ class Run:
             )
         return best
 
-    def check_config(self, saved: checkpoint.Checkpoint) -> None:
-        """Check that a checkpoint has this run's configuration, apart from `MAY_CHANGE`, and not too many epochs.
+    def check_config(self, saved: checkpoint.Checkpoint, changing: tuple[str, ...]) -> None:
+        """Check that a checkpoint has this run's configuration, apart from `MAY_CHANGE` and `changing`, and not
+        too many epochs.
 
         Raises:
             CheckpointError: it belongs to another configuration.
@@ -182,7 +210,7 @@ class Run:
         if saved.epoch > self.config.epochs:
             raise UsageError(f"--epochs {self.config.epochs}: {self.folder} already has {saved.epoch} epochs")
         for name, value in self.config.to_json().items():
-            if name not in MAY_CHANGE and value != getattr(saved.config, name):
+            if name not in (*MAY_CHANGE, *changing) and value != getattr(saved.config, name):
                 raise CheckpointError(
                     f"{saved.path} belongs to another configuration: "
                     f"its {name} is {getattr(saved.config, name)!r}, not {value!r}"
@@ -213,7 +241,18 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Versions, machine, git revision and data of this run, and the revisions and machines that trained before."""
-        return provenance() | {"data_sha256": self.data_sha256} | self.earlier
+        history = {"init": self.init, "changed_when_resumed": self.changed}
+        happened = {name: value for name, value in history.items() if value}
+        return provenance() | {"data_sha256": self.data_sha256} | happened | self.earlier
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes 0..A-1."""
+        return self.dataset.class_names or tuple(map(str, range(self.dataset.classes)))
+
+    def snapshot(self) -> checkpoint.Checkpoint:
+        """All that is needed to resume the run after its last finished epoch."""
+        return self.trainer.checkpoint(self.epoch, self.best, self.seconds, self.class_names)
 
     @property
     def best_epoch(self) -> int:
@@ -223,7 +262,7 @@ class Run:
     def save(self) -> None:
         """Write checkpoint.npz."""
         self.check_folder()
-        checkpoint.save(self.folder / "checkpoint.npz", self.trainer.checkpoint(self.epoch, self.best, self.seconds))
+        checkpoint.save(self.folder / "checkpoint.npz", self.snapshot())
 
     def write_metrics(self) -> None:
         """Write metrics.jsonl."""
@@ -231,8 +270,11 @@ class Run:
         lines = "".join(json.dumps(line) + "\n" for line in self.metrics)
         write_atomically(self.folder / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
-    def fit(self) -> None:
+    def fit(self, on_epoch: Callable[[dict[str, Any]], bool | None] | None = None) -> None:
         """Train to the last epoch; validate and save after each.
+
+        Args:
+            on_epoch: called with the metrics of each epoch. If it returns True, the training ends there.
 
         Raises:
             DivergenceError: a loss, a gradient or a parameter is no longer finite. The last finished epoch stays saved.
@@ -256,6 +298,8 @@ class Run:
         ) as bar:
             while self.epoch < config.epochs:
                 self.fit_epoch(steps, bar)
+                if on_epoch and on_epoch(self.metrics[-1]):
+                    break
 
     def fit_epoch(self, steps: int, bar: Bar) -> None:
         """Train one epoch, validate, save."""
@@ -303,8 +347,7 @@ class Run:
     def save_best(self) -> None:
         """Write best.npz, which is checkpoint.npz without the optimizer."""
         self.check_folder()
-        saved = self.trainer.checkpoint(self.epoch, self.best, self.seconds)
-        checkpoint.save(self.folder / "best.npz", dataclasses.replace(saved, optimizer={}))
+        checkpoint.save(self.folder / "best.npz", dataclasses.replace(self.snapshot(), optimizer={}))
 
     def finish(self) -> None:
         """Evaluate the best epoch on the test split; write result.json and the pictures.
@@ -313,9 +356,6 @@ class Run:
             CheckpointError: best.npz is missing, damaged, or not that of this run.
             OutputError: a file cannot be written.
         """
-        from ramnp.pictures.curves import plot_curves  # both here, because matplotlib is slow to import
-        from ramnp.pictures.glimpses import plot_images
-
         best = self.load_best()
         best.restore(self.trainer.model)
         errors = evaluate(self.trainer.model, self.test, limit_batches=self.limit_batches)
@@ -334,6 +374,10 @@ class Run:
         }
         self.check_folder()
         write_json(self.folder / "result.json", result | self.provenance())
+        # Whatever the surroundings do to matplotlib, which is slow to import as well, the figures are written.
+        from ramnp.pictures.curves import plot_curves
+        from ramnp.pictures.glimpses import plot_images
+
         if self.metrics:
             plot_curves(self.metrics, self.folder / "curves.png")
         picture = plot_images(self.trainer.model, self.test, self.folder, self.dataset.class_names)

@@ -34,18 +34,27 @@ def find_weights(path: Path) -> Path:
     raise CheckpointError(f"{path} holds neither best.npz nor checkpoint.npz")
 
 
-def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, Classifier, Source]:
+def open_trained(
+    path: Path, split: str, backend: Backend, glimpses: int | None = None, size: int | None = None
+) -> tuple[Checkpoint, Classifier, Source]:
     """Open a trained network: the checkpoint, the model, and a split of the data that it was trained on.
+
+    Args:
+        glimpses, size: number of glimpses and side of composed images, if not those that it was trained with.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
         DataError: the data are missing or damaged, or no longer have the same image shape and number of classes.
-        UsageError: the split is empty.
+        UsageError: the split is empty; or the model has no glimpses, or its images no size, to change.
     """
     path = find_weights(path)
     saved = checkpoint.load(path)
+    if glimpses or size:
+        saved = saved.adapted(glimpses, size)
     model = saved.model(backend)
     dataset = data.load(saved.config)
+    if size and not dataset.scene:
+        raise UsageError(f"--size {size}: the images of {saved.config.dataset} are not composed, and have one size")
     if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
         raise DataError(
             f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
@@ -55,6 +64,35 @@ def open_trained(path: Path, split: str, backend: Backend) -> tuple[Checkpoint, 
     if not len(source):
         raise UsageError(f"there are no {split} images: this run did not hold any out")
     return saved, model, source
+
+
+def names_of(saved: Checkpoint) -> tuple[str, ...]:
+    """The names of the classes of a checkpoint: those it holds, or those of its data set, or else numbers."""
+    known = saved.class_names or data.find_task(saved.config.dataset).class_names
+    return known if known and len(known) == saved.classes else tuple(map(str, range(saved.classes)))
+
+
+def transfer(saved: Checkpoint, model: Classifier, class_names: tuple[str, ...]) -> list[str]:
+    """Copy all weights of a checkpoint that fit a new model into it. Return the names of the others, which stay new.
+
+    Weights fit if name and shape are the same; the last layer, `action`, only if the classes are the same, too.
+
+    Raises:
+        UsageError: nothing below the last layer fits.
+    """
+    same_classes = names_of(saved) == class_names
+    fitting = {
+        name: value
+        for name, value in saved.parameters.items()
+        if name in model.parameters
+        and value.shape == model.parameters[name].shape
+        and (same_classes or not name.startswith("action."))
+    }
+    if all(name.startswith("action.") for name in fitting):
+        raise UsageError(f"no weights of {saved.path or 'the given model'} fit this network")
+    for name, value in fitting.items():
+        model.parameters[name][...] = model.backend.asarray(value.astype(model.dtype))
+    return [name for name in model.parameters if name not in fitting]
 
 
 def load_pretrained(name: str, backend: Backend | str = "auto") -> Classifier:

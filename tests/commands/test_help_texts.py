@@ -6,7 +6,17 @@ import pytest
 
 from ramnp.cli import description
 
-COMMANDS = ("train", "evaluate", "data", "analysis", "reproduce", "gradcheck", "gradcheck.estimator")
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "data",
+    "analysis",
+    "reproduce",
+    "gradcheck",
+    "gradcheck.estimator",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
