@@ -267,6 +267,8 @@ def shapes(config: Config, image_shape: tuple[int, int, int], classes: int, size
     # The one large matrix that is not drawn: the identity that a plain recurrent core starts with.
     if config.model == "ram" and config.core == "rnn" and config.units**2 > size:
         raise SchemaError("the model of its configuration has more parameters than it holds")
+    if config.control:  # it draws a policy and a baseline, which are no parameters of it
+        config, size = dataclasses.replace(config, policy_hidden=0), size + 3 * config.units + 3
     ration: Any = Ration(size)  # in the place of a seed: NumPy's default_rng returns a generator as it is
     parameters = build(config, image_shape, classes, NUMPY, ration).parameters
     return {name: parameters[name].shape for name in parameters}
