@@ -5,13 +5,13 @@
 prints how many bugs are caught, and how many get the right diagnosis.
 """
 
+import linecache
 import sys
 import types
 from typing import NamedTuple
 
 from ramnp.gradcheck.report import ERROR, WRONG
-from ramnp.gradcheck.student.check import check_candidate
-from ramnp.gradcheck.student.find import find_candidates
+from ramnp.gradcheck.student.file import check_module
 
 LINEAR = """
 import numpy as np
@@ -479,8 +479,8 @@ BUGS = [
     Bug("REINFORCE", "score = (sample", "score = (np.clip(sample, -1, 1)", "clipped location"),
     Bug("REINFORCE", "score / n", "score / n / len(mu)", "averaged over time"),
     Bug("MODEL", "dmu = loss.dmu", "earlier += leak; dmu = loss.dmu", "baseline's gradient leaks"),
-    Bug("MODEL", 'if routing == "paper":', "if True:", "policy's gradient reaches the core"),
-    Bug("MODEL", 'if routing == "paper":', "if False:", "does not reach the core"),
+    Bug("MODEL", 'if rule.routing == "paper":', "if True:", "policy's gradient reaches the core"),
+    Bug("MODEL", 'if rule.routing == "paper":', "if False:", "does not reach the core"),
     Bug("MODEL", "dmu = loss.dmu", "dmu = loss.dmu * self.policy.std**2", "1/std^2 is missing"),
     Bug("MODEL", "dh[-1] = self", "dh[0] = self", ""),
     Bug("TORCH", "= grad_output.T @ self.input", "= -grad_output.T @ self.input", "sign is flipped"),
@@ -527,8 +527,11 @@ def rows_of(source, seed=0):
     """What the checker says about a source text."""
     module = sys.modules["student"] = types.ModuleType("student")
     module.__file__ = "student.py"
+    linecache.cache["student.py"] = (len(source), None, source.splitlines(keepends=True), "student.py")
     exec(compile(source, "student.py", "exec"), module.__dict__)
-    return [row for candidate in find_candidates(module) for row in check_candidate(candidate, seed)]
+    rows = []
+    check_module(module, "", seed, lambda part, found: rows.extend(found), set())
+    return rows
 
 
 def planted(bug):
