@@ -30,7 +30,7 @@ from ramnp.errors import CheckpointError, DataError, UnknownPartError, UsageErro
 from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
 from ramnp.network.model import RecurrentAttentionModel
-from ramnp.registry import get
+from ramnp.registry import get, is_added
 from ramnp.schema import SchemaError
 
 FORMAT = "ramnp-1"
@@ -269,8 +269,11 @@ def shapes(config: Config, image_shape: tuple[int, int, int], classes: int, size
         raise SchemaError("the model of its configuration has more parameters than it holds")
     if config.control:  # it draws a policy and a baseline, which are no parameters of it
         config, size = dataclasses.replace(config, policy_hidden=0), size + 3 * config.units + 3
-    ration: Any = Ration(size)  # in the place of a seed: NumPy's default_rng returns a generator as it is
-    parameters = build(config, image_shape, classes, NUMPY, ration).parameters
+    # ramnp's parts take it in the place of a seed: NumPy's default_rng returns a generator as it is. Yours may do more
+    # with a seed than that, so they get a number, and their size is yours to watch.
+    own = any(is_added(kind, getattr(config, kind)) for kind in ("model", "glimpse_network", "core", "policy"))
+    seed: Any = 0 if own else Ration(size)
+    parameters = build(config, image_shape, classes, NUMPY, seed).parameters
     return {name: parameters[name].shape for name in parameters}
 
 
