@@ -221,7 +221,7 @@ def one_stop() -> Iterator[None]:
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Exit with the code that `main` returns. Report an error in one line, and exit with its code."""
-    os.environ["MPLBACKEND"] = "agg"  # commands only write pictures into files; what is set may not be installed
+    os.environ["MPLBACKEND"] = "agg"  # commands only write pictures into files: no window is needed
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no error
             stream.reconfigure(errors="backslashreplace")

@@ -1,7 +1,7 @@
 """The configuration: one frozen dataclass, `Config`.
 
-It is the union of four groups, each a class, so that a model sees only `ModelConfig`. The annotation of a field holds
-its type, its description with the unit, which is the text of `--help`, and its range.
+It is the union of four groups, each a class. The annotation of a field holds its type, its description with the unit,
+which is the text of `--help`, and its range.
 """
 
 import dataclasses
@@ -114,7 +114,7 @@ class ModelConfig(Group):
         AtLeast(1e-6, below=1e6),
     ] = 0.1
     squash: Annotated[
-        Literal["tanh", "clip", "linear"], "how the mean location is kept in the image; linear does not keep it there"
+        Literal["tanh", "clip", "linear"], "limits the mean location to the image: tanh, clip, or linear (no limit)"
     ] = "tanh"
     policy_hidden: Annotated[
         int, "width of a hidden layer in the location policy; 0 for none, as in the paper", AtLeast(0, below=1_000_000)
@@ -188,7 +188,9 @@ class DataConfig(Group):
     pieces: Annotated[int, "pieces of clutter per image of cluttered-mnist", AtLeast(0, below=10_000)] = 4
     piece_side: Annotated[int, "side of a piece of clutter, in pixels", AtLeast(1, below=10_000)] = 8
     alphabets: Annotated[str, "alphabets of omniglot to use, separated by commas (all)"] = ""
-    data_path: Annotated[str, "your own images: an .npz file for arrays, a folder for folder"] = ""
+    data_path: Annotated[str, "path of your images: an .npz file (--dataset arrays) or a folder (--dataset folder)"] = (
+        ""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,10 +142,17 @@ def build_parser() -> Parser:
         "--init", type=Path, metavar="PATH", help=f"start from the weights and configuration of {TRAINED}"
     )
     group.add_argument(
-        "--resume", type=Path, metavar="DIR", help="resume the run in DIR; only --epochs and --import may change"
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="resume the run in DIR; --epochs, --import and what --change names may differ",
     )
     group.add_argument(
-        "--change", choices=CHANGEABLE, action="append", default=[], help="with --resume: let this flag change as well"
+        "--change",
+        choices=CHANGEABLE,
+        action="append",
+        default=[],
+        help="with --resume: a setting that may differ, too",
     )
     group.add_argument(
         "--limit-batches", type=count, metavar="N", help="train and evaluate on only N batches per epoch, to try it out"

@@ -150,8 +150,8 @@ class Classifier(Part):
             seed: seed of first locations and samples. An image gets them by its position in `images`, so a single
                 image always gets the same ones. With few glimpses, the predicted class may depend on them.
             batch_size: images at a time. Another batch size gives them other first locations and samples.
-            workers: threads that share the batches on the CPU, at most one for each batch. (They rarely meet, so
-                threads do here.) Several threads may also call this at the same time.
+            workers: threads that share the batches on the CPU, at most one for each batch. Several threads may
+                also call this at the same time.
 
         Raises:
             UsageError: the images are not of the shape, the type or the range that the model is for, or a number is

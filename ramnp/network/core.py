@@ -54,8 +54,8 @@ class Core(Part):
 
     Attributes:
         width: z is this many times as wide as h.
-        apart: so many times N columns at the start of z come from the input alone, and as many at its end from the
-            state alone. With 0 every column of z is a sum of both.
+        apart: the first `apart` N columns of z depend on g_t alone, the last `apart` N on h_{t-1} alone. With 0 every
+            column is a sum of both.
     """
 
     names = ("W_hh", "W_gh", "b")
@@ -107,8 +107,7 @@ class Core(Part):
     def gate(self, z: Array, t: int, cache: CoreCache) -> None:
         """Write h[t + 1] (and c[t + 1]) from z.
 
-        z is `cache.gates[t]`, or, if that is None, h[t + 1] itself: what is left in it stays for
-        `gate_backward`.
+        z is `cache.gates[t]`, or h[t + 1] itself if there are no gates. Leave in it what `gate_backward` needs.
         """
         raise NotImplementedError
 
@@ -121,7 +120,7 @@ class Core(Part):
         raise NotImplementedError
 
     def step(self, g: Array, t: int, cache: CoreCache) -> Array:
-        """h_t from g_t (R, G): one step, written into the cache."""
+        """h_{t+1} from g_{t+1} (R, G), with t counted from 0: one step, written into the cache."""
         z = cache.h[t + 1] if cache.gates is None else cache.gates[t]
         self.xp.matmul(g, self.W_gh, out=self.from_input(z))
         if self.apart:

@@ -77,7 +77,7 @@ class GlimpseNetwork(Part):
     def backward(
         self, dg: Array, cache: tuple[Array, ...], input_gradient: bool = True, out: Array | None = None
     ) -> tuple[Array | None, Array | None]:
-        """The three lines above, read from the bottom up. Overwrites dg. `out` is room for the gradient of h.
+        """The three equations of the class, the last one first. Overwrites dg. `out` is room for the gradient of h.
 
         Returns (drho, dlocation), or (None, None) if `input_gradient` is false: in training both
         inputs are constants.

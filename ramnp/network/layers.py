@@ -108,7 +108,10 @@ def log_softmax(x: Array, xp: Any = np) -> Array:
 
 
 def log_softmax_backward(dy: Array, log_p: Array, xp: Any = np) -> Array:
-    """dx = dy - p sum(dy): each x moves its own log p by 1, and every log p by -p."""
+    """dx = dy - p sum(dy): each x moves its own log p by 1, and every log p by -p.
+
+    Training takes softmax and cross-entropy together (`cross_entropy_backward`), which is shorter.
+    """
     return dy - xp.exp(log_p) * dy.sum(axis=-1, keepdims=True)
 
 
@@ -121,7 +124,7 @@ def cross_entropy(log_p: Array, labels: Array, xp: Any = np) -> Array:
 
 
 def cross_entropy_backward(log_p: Array, labels: Array, xp: Any = np) -> Array:
-    """The gradient of L with respect to the logits, softmax included: (p - onehot(label)) / rows."""
+    """dlogits = (p - onehot(label)) / rows: through the cross-entropy and, beyond log p, through the log-softmax."""
     return (xp.exp(log_p) - one_hot(labels, log_p.shape[-1], xp)) / log_p.shape[-2]
 
 

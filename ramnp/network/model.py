@@ -9,7 +9,10 @@
                          mu_1, b_1    mu_2, b_2      log p              policy and baseline; answer
 
 The first location is given (uniform in the image, or its centre), or it is learned. A control has no policy: all its
-locations are given. So of the T locations of a rollout, the last S are sampled: S = T - 1, T or 0.
+locations are given. So the last S of the T locations are sampled: S = T - 1, T or 0.
+
+Equations count time from 1, arrays from 0: locations[t] is l_{t+1}, and h[t] is h_{t+1}. core.h has h_0 = 0 in front,
+so core.h[t] is h_t. mu[s] is the mean of locations[T - S + s].
 
 A sampled location is a constant. So gradients pass from one time step to another only through the core, and all other
 parts run backward once, on the rows of all time steps together.
@@ -91,7 +94,7 @@ class Rollout:
 
 
 class Gradients(NamedTuple):
-    """Room for the gradients of h (T, R, N), of z and g in the core, and of the hidden layers behind and above it."""
+    """Room for gradients: of h (T, R, N); z and g in the core; the hidden layers of glimpse network and policy."""
 
     h: Array
     core: tuple[Array, Array]
@@ -99,7 +102,7 @@ class Gradients(NamedTuple):
     policy: Array | None
 
     def arrays(self) -> tuple[Array, ...]:
-        """All of it."""
+        """Every array."""
         return self.h, *self.core, self.glimpse, *(() if self.policy is None else (self.policy,))
 
 
@@ -302,7 +305,7 @@ class RecurrentAttentionModel(Classifier):
         if loss.dearly is not None:
             self.action.backward(flatten_time(loss.dearly), flatten_time(h[:-1]), out=flatten_time(dh[:-1]))
         self.action.backward(loss.dlogits, h[-1], out=dh[-1])
-        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(self.deciding(rollout)))
+        self.baseline.backward(flatten_time(loss.dbaseline), flatten_time(self.deciding(rollout)), input_gradient=False)
 
     def backward_policy(self, loss: HybridLoss, rollout: Rollout, rule: LearningRule, dh: Array) -> None:
         """The gradient of the locations: into the policy and, with "paper" routing, on into the states it saw.

@@ -35,7 +35,7 @@ SQUASHES = ("tanh", "clip", "linear")
 class GaussianPolicy(Part):
     """A Gaussian over locations, its mean a function of h_t.
 
-    The controls, whose locations are random or the centre, have one that is never asked.
+    The controls "random" and "centre" build this policy too, but never use it.
 
     Another distribution is a subclass with its own `noise`, `log_prob` and `log_prob_backward`, and perhaps `sample`.
 

@@ -24,7 +24,7 @@ return, which is a constant too:
 
 With a discount of 0, each location is rewarded for its own glimpse alone, so each has its own objective. With 1, the
 gains add up to p_T - p_t. All locations then share one objective again, the probability of a right answer at the end:
-p_t was known before the location was chosen, so like a baseline it changes only the variance.
+p_t does not depend on the location, so subtracting it changes only the variance.
 """
 
 from typing import Any, NamedTuple
@@ -174,20 +174,20 @@ def hybrid_loss(
         early: (T - 1, R, A) log-probabilities after the earlier glimpses, if gains are rewarded.
     """
     mu, samples, baseline = decisions
-    right = rewards(log_p, labels)
-    reward = gain_returns(early, log_p, labels, len(mu), rule.gain.discount, xp) if rule.gain else right
-    advantage = reward - baseline
+    reward = rewards(log_p, labels)
+    returns = gain_returns(early, log_p, labels, len(mu), rule.gain.discount, xp) if rule.gain else reward
+    advantage = returns - baseline
     log_pi = policy.log_prob(samples, mu)
     dlog_pi = rule.policy_weight * policy_loss_backward(advantage)
     return HybridLoss(
         terms={
             "action": answer_loss(log_p, labels, rule, early, xp),
             "policy": rule.policy_weight * policy_loss(advantage, log_pi),
-            "baseline": baseline_loss(baseline, reward),
+            "baseline": baseline_loss(baseline, returns),
         },
-        reward=right.mean(),
+        reward=reward.mean(),
         dlogits=cross_entropy_backward(log_p, labels, xp),
         dmu=policy.log_prob_backward(dlog_pi, samples, mu),
-        dbaseline=baseline_loss_backward(baseline, reward),
+        dbaseline=baseline_loss_backward(baseline, returns),
         dearly=rule.gain.early_weight * cross_entropy_backward(early, labels, xp) if rule.gain else None,
     )

@@ -17,7 +17,7 @@ from ramnp.registry import register
 class Optimizer:
     """An update of all parameters from their gradients: values -= lr change, and of the policy's, policy_lr times that.
 
-    Adam divides the gradient's size out, so that a weight of the policy's loss cannot slow the policy down; this does.
+    Adam divides the gradient's size out. So `policy_weight` hardly changes the policy's steps, but `policy_lr` does.
 
     Args:
         parameters: values and gradients.

@@ -176,7 +176,7 @@ def fill(room: Array, array: Array, name: str) -> None:
     """
     if array.shape != room.shape or array.dtype != room.dtype:
         raise UsageError(
-            f"a trainer keeps to the {name} of its first step, {room.dtype} {room.shape}: "
+            f"the {name} must have the type and shape of those of the first batch, {room.dtype} {room.shape}: "
             f"got {array.dtype} {array.shape}"
         )
     room[...] = array

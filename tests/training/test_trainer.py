@@ -141,7 +141,7 @@ def test_a_batch_unlike_the_first_is_refused():
     trainer, rng = trained(2), np.random.default_rng(1)
     randomness = trainer.model.draw(rng, 12)
     images, labels = rng.random((12, 20, 20, 1)), rng.integers(0, 5, 12)
-    with pytest.raises(UsageError, match="keeps to the pixels of its first step, uint8"):
+    with pytest.raises(UsageError, match="the pixels must have the type and shape of those of the first batch, uint8"):
         trainer.step(Batch(trainer.model.canvas(images), labels, randomness), 1e-2)
     with pytest.raises(UsageError, match="takes 12 images, got 11"):
         trainer.step(Batch(trainer.model.canvas(images[:11]), labels[:11], randomness[:, :11]), 1e-2)
