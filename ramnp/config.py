@@ -1,6 +1,6 @@
 """The configuration: one frozen dataclass, `Config`.
 
-It is the union of four groups, each a class, so that a model sees only `ModelConfig`. The annotation of a field holds
+It is the union of five groups, each a class, so that a model sees only `ModelConfig`. The annotation of a field holds
 its type, its description with the unit, which is the text of `--help`, and its range.
 """
 
@@ -172,6 +172,22 @@ class LearningConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Group):
+    """the augmentation: how training images are changed at random (ramnp/data/augment.py)"""
+
+    flip: Annotated[
+        Literal["none", "horizontal", "both"],
+        "mirror half of the images: left and right change places (horizontal), or top and bottom, too (both)",
+    ] = "none"
+    shift: Annotated[float, "largest shift along each axis, in pixels", AtLeast(0, below=10_000)] = 0.0
+    zoom: Annotated[float, "largest change of size, as a share: 0.1 is a tenth", AtLeast(0, below=100)] = 0.0
+    rotate: Annotated[float, "largest angle by which an image is turned, in degrees", Within(0, 180)] = 0.0
+    shear: Annotated[
+        float, "largest shift of a row against the next, in pixels: at 0.1, ten rows lean by one pixel", Within(0, 10)
+    ] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig(Group):
     """the data"""
 
@@ -202,7 +218,7 @@ class RunConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
+class Config(ModelConfig, LearningConfig, AugmentConfig, DataConfig, RunConfig):
     """Everything that determines a run, on any backend.
 
     Raises:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ramnp.backend import Array, Backend
 from ramnp.config import Config
+from ramnp.data.augment import Augmentation
 from ramnp.data.batch import Batch
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, UsageError
@@ -25,7 +26,7 @@ from ramnp.training.optim import clip_gradients
 from ramnp.training.workers import Layout, Slots, Worker, arrays_in, quiet_overflow, shared, work
 
 # Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
-ORDER, LOCATIONS = 1, 2
+ORDER, LOCATIONS, AUGMENTATION = 1, 2, 3
 LARGEST = 2**53  # of what an optimizer counts; doubles can count no further
 
 
@@ -47,6 +48,7 @@ class Trainer:
         self.config, self.backend, self.xp = config, backend, backend.xp
         self.model = build(config, image_shape, classes, backend, config.seed)
         self.rule = LearningRule.of(config)
+        self.augmentation = Augmentation.of(config)
         self.rollouts = self.model.rollouts(config.rollouts)
         self.workers = config.workers if backend.xp is np else 1
         if config.batch_size % self.workers:
@@ -122,11 +124,16 @@ class Trainer:
     def batches(self, source: Source, epoch: int) -> Iterator[Batch]:
         """The batches of epoch number `epoch`, for `step`. Each stays until the next is asked for."""
         size, seed = self.config.batch_size, self.config.seed
-        order, locations = (np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS))
+        order, locations, changes = (
+            np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS, AUGMENTATION)
+        )
         # Where workers share the batch, it is made in memory that they see. One process needs no such place.
         slots = self.slots_for(*source.slot_layout(size)).pixels if self.workers > 1 else None
         for batch in source.batches(size, order, slots):
-            yield batch._replace(randomness=self.model.draw(locations, size * self.rollouts))
+            batch = batch._replace(randomness=self.model.draw(locations, size * self.rollouts))
+            if self.augmentation:
+                batch = batch._replace(maps=self.backend.asarray(self.augmentation.draw(changes, size)))
+            yield batch
 
     def steps_per_epoch(self, source: Source) -> int:
         """How many batches an epoch has.
