@@ -169,6 +169,19 @@ class LearningConfig(Group):
     ] = 100
     warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
     clip: Annotated[float, "largest norm of the gradient of all parameters; 0 for no limit", AtLeast(0)] = 5.0
+    class_weights: Annotated[
+        Literal["equal", "balanced"],
+        "how much an image counts: all the same (equal), or more if its class has few images, so that classes count "
+        "the same (balanced); see ramnp/network/reinforce.py",
+    ] = "equal"
+    patience: Annotated[
+        int, "epochs without a lower validation error after which the training ends; 0 for no such end", AtLeast(0)
+    ] = 0
+    ties: Annotated[
+        Literal["first", "loss"],
+        "which of several epochs with the lowest validation error is the best: the first, or the one with the lowest "
+        "validation loss (of equal losses, the last)",
+    ] = "first"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ AT_LEAST_ONE = (
     *("fc_units", "glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
-NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
+NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces", "patience")
 NOT_NEGATIVE_FLOATS = (
     "policy_weight",
     "policy_lr",
@@ -29,7 +29,7 @@ NOT_NEGATIVE_FLOATS = (
 POSITIVE_FLOATS = ("std", "lr", "muon_lr", "pixel_std")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
-    *("routing", "optimizer", "schedule", "dataset", "reward", "flip"),
+    *("routing", "optimizer", "schedule", "dataset", "reward", "flip", "class_weights", "ties"),
 )
 
 BAD = [

@@ -36,18 +36,37 @@ class Trainer:
     On the CPU several processes can share a batch, this one and its `workers` (see `workers.py`). Two with a matrix
     product each keep two cores busier than one product on both.
 
+    Args:
+        config: what to train, and how.
+        image_shape: (H, W, C).
+        classes: A.
+        backend: where to train.
+        labels: (n,) of all training images, on the host; balanced class weights are made of them.
+
     Attributes:
         totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
             in total. They stay on the backend until `means` fetches them.
 
     Raises:
-        UsageError: the workers cannot share a batch evenly.
+        UsageError: the workers cannot share a batch evenly, or there are no labels to balance the classes by.
     """
 
-    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+    def __init__(
+        self,
+        config: Config,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        backend: Backend,
+        labels: np.ndarray | None = None,
+    ) -> None:
         self.config, self.backend, self.xp = config, backend, backend.xp
         self.model = build(config, image_shape, classes, backend, config.seed)
         self.rule = LearningRule.of(config)
+        if config.class_weights == "balanced":
+            if labels is None:
+                raise UsageError("--class-weights balanced needs the labels of the training images")
+            weights = balanced_weights(labels, classes).astype(self.model.dtype)
+            self.rule = self.rule._replace(class_weights=backend.asarray(weights))
         self.augmentation = Augmentation.of(config)
         self.rollouts = self.model.rollouts(config.rollouts)
         self.workers = config.workers if backend.xp is np else 1
@@ -109,7 +128,7 @@ class Trainer:
         slot = slots.place(batch)
         if not self.others:
             self.others = [
-                Worker(self.model, self.config, self.memory, slots, images, share)
+                Worker(self.model, self.config, self.rule, self.memory, slots, images, share)
                 for images, share in zip(self.shares[1:], rest, strict=True)
             ]
         for worker, share in zip(self.others, rest, strict=True):
@@ -209,6 +228,15 @@ class Trainer:
                 raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
             # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(A,) w_c = n / (A n_c), for n images of which n_c are of class c: together, each class then weighs n / A.
+
+    The mean weight of an image is 1. A class without images counts neither as one of the A nor otherwise.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
 
 
 def fits(saved: np.ndarray, place: Array, counted: bool) -> bool:

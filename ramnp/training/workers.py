@@ -93,6 +93,7 @@ class Worker:
     Args:
         model: the model whose weights it uses; they must lie in memory from `shared`.
         config: the configuration of the training.
+        rule: its learning rule.
         values: that memory.
         slots: where it finds pixels.
         images: which images of a batch are its own.
@@ -103,6 +104,7 @@ class Worker:
         self,
         model: Classifier,
         config: Config,
+        rule: LearningRule,
         values: Any,
         slots: Slots,
         images: slice,
@@ -120,7 +122,7 @@ class Worker:
         self.arrays = arrays_in(memory, layout)
         self.pipe, theirs = SPAWN.Pipe()
         seen = (slots.memory, slots.layout, images, share.canvas.margin)
-        of_model = (config, modules_of(config), model.image_shape, model.classes)
+        of_model = (config, modules_of(config), rule, model.image_shape, model.classes)
         arguments = (theirs, *of_model, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         with uninterrupted():
@@ -205,6 +207,7 @@ def serve(
     pipe: "Connection",
     config: Config,
     modules: list[str],
+    rule: LearningRule,
     image_shape: tuple[int, int, int],
     classes: int,
     values: Any,
@@ -224,7 +227,7 @@ def serve(
     arrays = arrays_in(*own)
     model = build(config, image_shape, classes, NUMPY)
     model.parameters.use(model, np.frombuffer(values, model.dtype, model.parameters.size), arrays["gradients"])
-    storage, rule = model.storage(arrays["randomness"].shape[1]), LearningRule.of(config)
+    storage = model.storage(arrays["randomness"].shape[1])
     with suppress(EOFError, OSError):
         while True:
             answer, slot = pipe.recv()  # the number of the step, which is sent back
