@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from ramnp import own_parts
 from ramnp.backend import Backend, get_backend, select_device
-from ramnp.config import Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
+from ramnp.config import AugmentConfig, Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line
 from ramnp.files import read_json
 from ramnp.presets import DEFAULT, PRESETS
@@ -125,7 +125,7 @@ def add_config_flags(parser: Parser) -> None:
         help=f"a row of the published tables, see --list-presets ({DEFAULT})",
     )
     start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
-    for group in (ModelConfig, LearningConfig, DataConfig):
+    for group in (ModelConfig, LearningConfig, AugmentConfig, DataConfig):
         add_group_flags(parser, group, PRESETS[DEFAULT])
 
 

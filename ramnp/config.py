@@ -1,6 +1,6 @@
 """The configuration: one frozen dataclass, `Config`.
 
-It is the union of four groups, each a class. The annotation of a field holds its type, its description with the unit,
+It is the union of five groups, each a class. The annotation of a field holds its type, its description with the unit,
 which is the text of `--help`, and its range.
 """
 
@@ -169,6 +169,35 @@ class LearningConfig(Group):
     ] = 100
     warmup_epochs: Annotated[float, "epochs of linear warm-up of the learning rate", AtLeast(0)] = 1.0
     clip: Annotated[float, "largest norm of the gradient of all parameters; 0 for no limit", AtLeast(0)] = 5.0
+    class_weights: Annotated[
+        Literal["equal", "balanced"],
+        "how much an image counts: all the same (equal), or more if its class has few images, so that classes count "
+        "the same (balanced); see ramnp/network/reinforce.py",
+    ] = "equal"
+    patience: Annotated[
+        int, "epochs without a lower validation error after which the training ends; 0 for no such end", AtLeast(0)
+    ] = 0
+    ties: Annotated[
+        Literal["first", "loss"],
+        "which of several epochs with the lowest validation error is the best: the first, or the one with the lowest "
+        "validation loss (of equal losses, the last)",
+    ] = "first"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Group):
+    """the augmentation: how training images are changed at random (ramnp/data/augment.py)"""
+
+    flip: Annotated[
+        Literal["none", "horizontal", "both"],
+        "mirror half of the images: left and right change places (horizontal), or top and bottom, too (both)",
+    ] = "none"
+    shift: Annotated[float, "largest shift along each axis, in pixels", AtLeast(0, below=10_000)] = 0.0
+    zoom: Annotated[float, "largest change of size, as a share: 0.1 is a tenth", AtLeast(0, below=100)] = 0.0
+    rotate: Annotated[float, "largest angle by which an image is turned, in degrees", Within(0, 180)] = 0.0
+    shear: Annotated[
+        float, "largest shift of a row against the next, in pixels: at 0.1, ten rows lean by one pixel", Within(0, 10)
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +233,7 @@ class RunConfig(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ModelConfig, LearningConfig, DataConfig, RunConfig):
+class Config(ModelConfig, LearningConfig, AugmentConfig, DataConfig, RunConfig):
     """Everything that determines a run, on any backend.
 
     Raises:

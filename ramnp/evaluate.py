@@ -10,6 +10,11 @@ Each figure is the error in percent over the whole split, printed with its stand
 error of e % on n images. A network that sees the whole image has no randomness, so its three figures are equal. In a
 control the policy chooses nothing, so its "deterministic" rollout is like any other.
 
+The balanced error beside it is the mean over the classes of the error on the images of a class, so that a class of few
+images counts as much as one of many. `--by-class` prints the error of each class, and what its images are most often
+taken for. `--confusion FILE.png` draws how many images of each class got which answer. Both are about the averaged
+figure.
+
 The images of translated and cluttered MNIST are composed at random; by default you always get the same ones.
 `--redrawn N` evaluates on N other compositions of the same digits as well.
 
@@ -24,6 +29,8 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from ramnp.backend import limit_threads
 from ramnp.cli import (
     Parser,
@@ -36,9 +43,20 @@ from ramnp.cli import (
     run,
 )
 from ramnp.data.source import SPLITS
-from ramnp.presets import title
-from ramnp.training.measure import by_first_location, evaluate, evaluate_redrawn, standard_error
-from ramnp.training.trained import TRAINED, open_trained
+from ramnp.presets import columns, title
+from ramnp.training.measure import Answers, answers, by_first_location, evaluate_redrawn, standard_error
+from ramnp.training.trained import TRAINED, names_of, open_trained
+
+
+def by_class(found: Answers, names: tuple[str, ...]) -> str:
+    """A table: of each class, its images, its error, and the wrong answer that they get most often."""
+    counts = found.confusion()
+    lines: list[tuple[str, ...]] = [("class", "images", "error %", "most often taken for")]
+    for label, error in enumerate(found.errors_by_class()):
+        wrong = np.where(np.arange(len(names)) == label, 0, counts[label])
+        taken = f"{names[wrong.argmax()]} ({wrong.max()})" if wrong.any() else "-"
+        lines.append((names[label], f"{counts[label].sum()}", "-" if error is None else f"{error:.2f}", taken))
+    return columns(lines)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--redrawn", type=count, metavar="N", help="evaluate on N other compositions of generated images as well"
     )
+    parser.add_argument("--by-class", action="store_true", help="print the error of each class as well")
+    parser.add_argument("--confusion", type=Path, metavar="FILE.png", help="draw which classes are taken for which")
     add_import_flag(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
@@ -64,7 +84,12 @@ def main(argv: list[str] | None = None) -> int:
     with limit_threads(1):
         starts = by_first_location(model, source) if arguments.first_locations else None
         redrawn = evaluate_redrawn(model, source, arguments.redrawn, arguments.rollouts) if arguments.redrawn else []
-        errors = evaluate(model, source, arguments.rollouts)
+        found = answers(model, source, arguments.rollouts)
+    errors, balanced, names = found.errors(), found.balanced_errors(), names_of(saved)
+    if arguments.confusion:
+        from ramnp.pictures.confusion import plot_confusion  # here, because matplotlib is slow to import
+
+        plot_confusion(found.confusion(), names, arguments.confusion)
     if arguments.json:
         result = {
             "path": str(saved.path),
@@ -72,7 +97,9 @@ def main(argv: list[str] | None = None) -> int:
             "epoch": saved.epoch,
             "split": arguments.split,
         }
-        result |= {"images": len(source), "rollouts": arguments.rollouts, "error": errors}
+        result |= {"images": len(source), "rollouts": arguments.rollouts, "error": errors, "balanced_error": balanced}
+        result |= {"class_names": names, "error_by_class": found.errors_by_class()}
+        result |= {"confusion": found.confusion().tolist()}
         result |= {name: value for name in ("glimpses", "size") if (value := getattr(arguments, name))}
         result |= {"first_locations": starts} if starts else {}
         json.dump(result | ({"redrawn": redrawn} if redrawn else {}), sys.stdout)
@@ -80,7 +107,12 @@ def main(argv: list[str] | None = None) -> int:
     else:
         print(f"{saved.path}: {title(saved.config)}, epoch {saved.epoch}, {len(source)} {arguments.split} images")
         for figure, error in errors.items():
-            print(f"  {figure:<14}{error:6.2f} % error, standard error {standard_error(error, len(source)):.2f}")
+            print(
+                f"  {figure:<14}{error:6.2f} % error, standard error {standard_error(error, len(source)):.2f}, "
+                f"balanced error {balanced[figure]:.2f}"
+            )
+        if arguments.by_class:
+            print(by_class(found, names))
         for number, others in enumerate(redrawn, 1):
             print(f"redrawn, {number}: " + ", ".join(f"{figure} {error:.2f} %" for figure, error in others.items()))
         if starts:

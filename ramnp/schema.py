@@ -44,6 +44,7 @@ class Best(TypedDict):
 
     epoch: Count
     validation_error: Errors
+    validation_loss: NotRequired[float]
 
 
 class Meta(TypedDict):
@@ -84,6 +85,7 @@ class Metrics(TypedDict):
     reward: Annotated[float, Within(0, 1)]
     gradient_norm: dict[str, float]
     validation_error: Errors | None
+    validation_loss: NotRequired[float | None]
     images_per_second: Seconds
     seconds: Seconds
 

@@ -60,7 +60,7 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
         UsageError: the training images do not fill one batch, or the workers cannot share it evenly.
         DivergenceError: the loss of the batch is not finite.
     """
-    trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
+    trainer = Trainer(config, dataset.image_shape, dataset.classes, backend, dataset.train.labels)
     model, parameters = trainer.model, trainer.model.parameters
     source = dataset.source("train", backend, model.margin)
     trainer.steps_per_epoch(source)  # raises an error unless there is a batch

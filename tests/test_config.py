@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag, idle
+from ramnp.config import AugmentConfig, Config, DataConfig, LearningConfig, ModelConfig, RunConfig, describe, flag, idle
 from ramnp.errors import UsageError
 from ramnp.presets import DEFAULT, PRESETS, ROWS, listing
 
@@ -14,7 +14,7 @@ AT_LEAST_ONE = (
     *("fc_units", "glimpses", "patch", "scales", "units", "what_units", "where_units", "glimpse_units"),
     *("epochs", "batch_size", "rollouts", "decay_epochs", "size", "piece_side", "workers"),
 )
-NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces")
+NOT_NEGATIVE_INTEGERS = ("policy_hidden", "validation", "seed", "pieces", "patience")
 NOT_NEGATIVE_FLOATS = (
     "policy_weight",
     "policy_lr",
@@ -24,11 +24,12 @@ NOT_NEGATIVE_FLOATS = (
     "discount",
     "early_weight",
     "pixel_mean",
+    *("shift", "zoom", "rotate", "shear"),
 )
 POSITIVE_FLOATS = ("std", "lr", "muon_lr", "pixel_std")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
-    *("routing", "optimizer", "schedule", "dataset", "reward"),
+    *("routing", "optimizer", "schedule", "dataset", "reward", "flip", "class_weights", "ties"),
 )
 
 BAD = [
@@ -89,7 +90,7 @@ def test_the_listing_has_a_line_a_preset():
 
 
 def test_every_field_belongs_to_one_group_and_is_described():
-    groups = [set(describe(group)) for group in (ModelConfig, LearningConfig, DataConfig, RunConfig)]
+    groups = [set(describe(group)) for group in (ModelConfig, LearningConfig, AugmentConfig, DataConfig, RunConfig)]
     fields = describe(Config)
     assert sum(map(len, groups)) == len(fields)
     assert set().union(*groups) == set(fields)

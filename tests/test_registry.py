@@ -12,7 +12,7 @@ from running import REPOSITORY, SMALL, assert_fails, run_module
 
 import ramnp
 from ramnp import own_parts, registry
-from ramnp.config import Config, DataConfig, LearningConfig, ModelConfig, NameOf, describe, idle
+from ramnp.config import AugmentConfig, Config, DataConfig, LearningConfig, ModelConfig, NameOf, describe, idle
 from ramnp.errors import CheckpointError, UnknownPartError, UsageError
 from ramnp.network import build
 from ramnp.network.core import RNN
@@ -51,7 +51,7 @@ def test_the_kinds_are_the_fields_that_choose_a_part():
     assert {name: field.range.kind for name, field in fields.items() if isinstance(field.range, NameOf)} == {
         kind: kind for kind in HOMES
     }
-    for group in (ModelConfig, LearningConfig, DataConfig):
+    for group in (ModelConfig, LearningConfig, AugmentConfig, DataConfig):
         for name, field in describe(group).items():
             if name in HOMES:
                 assert getattr(group(), name) in names(name)

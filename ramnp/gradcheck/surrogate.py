@@ -18,6 +18,7 @@ from ramnp.network.reinforce import (
     gain_returns,
     policy_loss,
     rewards,
+    weighed,
 )
 from ramnp.network.sensor import Canvas
 
@@ -28,7 +29,7 @@ class Frozen:
 
     Attributes:
         samples: (S, R, 2); decisions: (S, R, N) the states at which they were sampled; reward: (R,), or (S, R);
-        advantage: (S, R); labels: (R,) tiled over the rollouts.
+        advantage: (S, R), weighed by class if the rule does; labels: (R,) tiled over the rollouts.
     """
 
     samples: Array
@@ -50,7 +51,7 @@ def freeze(model: RecurrentAttentionModel, rollout: Rollout, labels: Array, rule
         samples=rollout.samples.copy(),
         decisions=model.deciding(rollout).copy(),
         reward=reward,
-        advantage=reward - rollout.baseline,
+        advantage=weighed((reward - rollout.baseline).T, labels, rule).T,
         labels=labels,
     )
 

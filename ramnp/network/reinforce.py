@@ -25,6 +25,16 @@ return, which is a constant too:
 With a discount of 0, each location is rewarded for its own glimpse alone, so each has its own objective. With 1, the
 gains add up to p_T - p_t. All locations then share one objective again, the probability of a right answer at the end:
 p_t does not depend on the location, so subtracting it changes only the variance.
+
+If classes differ in size, each image can count with a weight w of its class. The objective is then E[w reward], and
+the cross-entropy and the REINFORCE term of each rollout are multiplied by w:
+
+    L =   mean of w (-log p[label])
+        - policy_weight * mean of  w sum over t of  advantage_t log pi(l_{t+1} | mu_t)
+        + mean of (b_t - reward)^2.
+
+With w inversely proportional to the size of the class, both train for the mean of the error over the classes. The
+baseline has no weight: the reward to expect from a state does not depend on how much an image counts.
 """
 
 from typing import Any, NamedTuple
@@ -59,17 +69,24 @@ class LearningRule(NamedTuple):
             "paper": REINFORCE flows on through h_t into the core and the glimpse network.
         policy_weight: weight of the REINFORCE term.
         gain: rewards each location for what its glimpse adds; None is the paper's rule, one reward for all.
+        class_weights: (A,) w of the images of each class; None if all count alike.
     """
 
     routing: str = "detached"
     policy_weight: float = 1.0
     gain: Gain | None = None
+    class_weights: Array | None = None
 
     @classmethod
     def of(cls, config: LearningConfig) -> "LearningRule":
         """The rule that a configuration names."""
         gain = Gain(config.early_weight, config.discount) if config.reward == "gain" else None
         return cls(config.routing, config.policy_weight, gain)
+
+
+def weighed(values: Array, labels: Array, rule: LearningRule) -> Array:
+    """Values (..., R, n) times the weight w of each row's label."""
+    return values if rule.class_weights is None else values * rule.class_weights.take(labels)[:, None]
 
 
 class Decisions(NamedTuple):
@@ -126,11 +143,24 @@ def gain_returns(early: Array, log_p: Array, labels: Array, sampled: int, discou
 
 
 def answer_loss(log_p: Array, labels: Array, rule: LearningRule, early: Array | None = None, xp: Any = np) -> Array:
-    """The cross-entropy of the last answer (R, A) and, if gains are rewarded, of the early ones (T - 1, R, A). 0-d."""
-    loss = cross_entropy(log_p, labels, xp)
+    """The cross-entropy of the last answer (R, A) and, if gains are rewarded, of the early ones (T - 1, R, A). 0-d.
+
+    It is linear in log p, so weighed rows of log p give the weighed loss.
+    """
+    loss = cross_entropy(weighed(log_p, labels, rule), labels, xp)
     if rule.gain:
-        loss += rule.gain.early_weight * cross_entropy(early, labels, xp)
+        loss += rule.gain.early_weight * cross_entropy(weighed(early, labels, rule), labels, xp)
     return loss
+
+
+def answer_loss_backward(
+    log_p: Array, labels: Array, rule: LearningRule, early: Array | None = None, xp: Any = np
+) -> tuple[Array, Array | None]:
+    """Its gradients, log-softmax included: of the last logits (R, A), and of the early ones or None."""
+    dlogits = weighed(cross_entropy_backward(log_p, labels, xp), labels, rule)
+    if not rule.gain:
+        return dlogits, None
+    return dlogits, rule.gain.early_weight * weighed(cross_entropy_backward(early, labels, xp), labels, rule)
 
 
 def policy_loss(advantage: Array, log_pi: Array) -> Array:
@@ -176,9 +206,10 @@ def hybrid_loss(
     mu, samples, baseline = decisions
     reward = rewards(log_p, labels)
     returns = gain_returns(early, log_p, labels, len(mu), rule.gain.discount, xp) if rule.gain else reward
-    advantage = returns - baseline
+    advantage = weighed((returns - baseline).T, labels, rule).T
     log_pi = policy.log_prob(samples, mu)
     dlog_pi = rule.policy_weight * policy_loss_backward(advantage)
+    dlogits, dearly = answer_loss_backward(log_p, labels, rule, early, xp)
     return HybridLoss(
         terms={
             "action": answer_loss(log_p, labels, rule, early, xp),
@@ -186,8 +217,8 @@ def hybrid_loss(
             "baseline": baseline_loss(baseline, returns),
         },
         reward=reward.mean(),
-        dlogits=cross_entropy_backward(log_p, labels, xp),
+        dlogits=dlogits,
         dmu=policy.log_prob_backward(dlog_pi, samples, mu),
         dbaseline=baseline_loss_backward(baseline, returns),
-        dearly=rule.gain.early_weight * cross_entropy_backward(early, labels, xp) if rule.gain else None,
+        dearly=dearly,
     )

@@ -26,14 +26,13 @@ from ramnp.network.heads import ActionNetwork
 from ramnp.network.layers import (
     RELU_GAIN,
     Linear,
-    cross_entropy,
     cross_entropy_backward,
     log_softmax,
     relu,
     relu_backward,
 )
 from ramnp.network.parameters import Parameters, Part
-from ramnp.network.reinforce import LearningRule, rewards
+from ramnp.network.reinforce import LearningRule, answer_loss, rewards, weighed
 from ramnp.network.sensor import Canvas, standardize
 from ramnp.registry import register
 
@@ -163,11 +162,11 @@ class WholeImageModel(Classifier):
         return outcome
 
     def backward(self, outcome: WholeImageOutcome, labels: Array, rule: LearningRule) -> AnswerLoss:
-        """Accumulate the gradient of the cross-entropy. There is no policy, so the rule changes nothing."""
-        dlogits = cross_entropy_backward(outcome.log_p, labels, self.xp)
+        """Accumulate the gradient of the cross-entropy. Of the rule, only `class_weights` matters."""
+        dlogits = weighed(cross_entropy_backward(outcome.log_p, labels, self.xp), labels, rule)
         dh = self.action.backward(dlogits, outcome.hidden[-1])
         self.hidden.backward(dh, (outcome.x, *outcome.hidden), input_gradient=False)
-        terms = {"action": cross_entropy(outcome.log_p, labels, self.xp)}
+        terms = {"action": answer_loss(outcome.log_p, labels, rule._replace(gain=None), xp=self.xp)}
         return AnswerLoss(terms, rewards(outcome.log_p, labels).mean())
 
     def describe(self) -> list[str]:

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,12 @@ from ramnp.backend import Array
 from ramnp.data.source import GeneratedSource, Source
 from ramnp.errors import UsageError
 from ramnp.network.classifier import Classifier
+from ramnp.network.layers import one_hot
 from ramnp.network.model import RecurrentAttentionModel, Rollout
 from ramnp.network.sensor import Canvas
 
+FIGURES = ("deterministic", "stochastic", "averaged")
+SMALLEST = 1e-30  # probability: one that was rounded to 0 has no logarithm
 BATCH = 200  # images per batch; with ten rollouts each, enough rows for efficient matrix products
 
 # First locations and noise are seeded by (SEED, purpose, batch), so models with the same T and M get the same ones.
@@ -31,30 +34,92 @@ _MIDDLES = (-2 / 3, 0, 2 / 3)  # the middles of three equal parts of an axis fro
 GRID = np.array([(x, y) for y in _MIDDLES for x in _MIDDLES])  # first locations (9, 2), row by row from the top
 
 
-def evaluate(
-    model: Classifier, source: Source, rollouts: int = 10, limit_batches: int | None = None
-) -> dict[str, float]:
-    """The error of a model in percent: {"deterministic", "stochastic", "averaged"}.
+class Answers(NamedTuple):
+    """What a model answers on n images, on the host.
+
+    Attributes:
+        likeliest: the likeliest class (n,) of each image, for each of `FIGURES`.
+        labels: (n,) the right answers.
+        loss: mean of -log p(label), with p averaged over the rollouts.
+        classes: A.
+    """
+
+    likeliest: dict[str, np.ndarray]
+    labels: np.ndarray
+    loss: float
+    classes: int
+
+    def errors(self) -> dict[str, float]:
+        """Of each figure, the share of wrong answers, in percent."""
+        wrong = {figure: (answers != self.labels).sum() for figure, answers in self.likeliest.items()}
+        return {figure: round(float(100 * count / max(len(self.labels), 1)), 4) for figure, count in wrong.items()}
+
+    def balanced_errors(self) -> dict[str, float]:
+        """Of each figure, the mean over the classes that occur of the error on the images of that class, in percent.
+
+        Each class counts the same, however many images it has: who always names the largest of A classes is wrong in
+        100 (A - 1) / A %.
+        """
+        by_class = ([e for e in self.errors_by_class(figure) if e is not None] for figure in self.likeliest)
+        return {
+            figure: round(sum(errors) / max(len(errors), 1), 4)
+            for figure, errors in zip(self.likeliest, by_class, strict=True)
+        }
+
+    def confusion(self, figure: str = "averaged") -> np.ndarray:
+        """(A, A) how many images of class i got the answer j."""
+        pairs = self.labels * self.classes + self.likeliest[figure]
+        return np.bincount(pairs, minlength=self.classes**2).reshape(self.classes, self.classes)
+
+    def errors_by_class(self, figure: str = "averaged") -> list[float | None]:
+        """Of each class, the share of its images that got a wrong answer, in percent; None for a class without any."""
+        counts = self.confusion(figure)
+        return [
+            round(float(100 * (total - right) / total), 4) if total else None
+            for right, total in zip(counts.diagonal(), counts.sum(axis=1), strict=True)
+        ]
+
+
+def answers(model: Classifier, source: Source, rollouts: int = 10, limit_batches: int | None = None) -> Answers:
+    """What a model answers on the images of a source.
 
     Args:
         rollouts: M, the number of rollouts that `averaged` averages over; `stochastic` is the first of them.
-        limit_batches: evaluate only this many batches; None for all.
+        limit_batches: ask about only this many batches; None for all.
     """
     xp, rollouts = model.xp, model.rollouts(rollouts)
-    wrong = xp.zeros(3, dtype=np.int64)
-    images, storage = 0, functools.cache(model.storage)
+    likeliest, truth, right = [], [], []
+    storage = functools.cache(model.storage)
     for number, canvas, labels in numbered(source, limit_batches):
         size = len(labels)
         rng = np.random.default_rng([SEED, DETERMINISTIC, number])
         mean = model.forward(canvas, model.draw(rng, size, deterministic=True), out=storage(size)).log_p
+        mean = mean.argmax(axis=1)
         rng = np.random.default_rng([SEED, SAMPLED, number])
         sampled = model.forward(canvas, model.draw(rng, rollouts * size), out=storage(rollouts * size))
         # Row m B + b is rollout m of image b, so the first B rows are the first rollout of each image.
-        for figure, scores in enumerate((mean, sampled.log_p[:size], model.average(sampled, size))):
-            wrong[figure] += (scores.argmax(axis=1) != labels).sum()
-        images += size
-    percent = 100 * model.backend.to_host(wrong) / max(images, 1)
-    return dict(zip(("deterministic", "stochastic", "averaged"), percent.round(4).tolist(), strict=True))
+        average = model.average(sampled, size)
+        likeliest.append(xp.stack([mean, sampled.log_p[:size].argmax(axis=1), average.argmax(axis=1)]))
+        truth.append(labels)
+        right.append((average * one_hot(labels, model.classes, xp)).sum(axis=1))
+    if not truth:
+        none = np.empty(0, dtype=np.int64)
+        return Answers(dict.fromkeys(FIGURES, none), none, 0.0, model.classes)
+    host = model.backend.to_host
+    p = host(xp.concatenate(right)).astype(np.float64)
+    return Answers(
+        dict(zip(FIGURES, host(xp.concatenate(likeliest, axis=1)), strict=True)),
+        host(xp.concatenate(truth)).astype(np.int64),
+        float(-np.log(np.maximum(p, SMALLEST)).mean()),
+        model.classes,
+    )
+
+
+def evaluate(
+    model: Classifier, source: Source, rollouts: int = 10, limit_batches: int | None = None
+) -> dict[str, float]:
+    """The error of a model in percent: {"deterministic", "stochastic", "averaged"}. For the arguments see `answers`."""
+    return answers(model, source, rollouts, limit_batches).errors()
 
 
 def numbered(source: Source, limit_batches: int | None) -> Iterator[tuple[int, Canvas, Array]]:

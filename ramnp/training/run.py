@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from ramnp.presets import changes, title
 from ramnp.schema import SchemaError
 from ramnp.training import checkpoint
 from ramnp.training.folder import Lock, claim_new, clean, foreign, not_empty
-from ramnp.training.measure import evaluate
+from ramnp.training.measure import answers
 from ramnp.training.optim import learning_rate
 from ramnp.training.progress import Bar
 from ramnp.training.provenance import provenance
@@ -32,7 +33,8 @@ from ramnp.training.trainer import Trainer
 
 LOG_STEPS = 50  # steps between two looks at the losses; on a GPU, each look waits for all queued work
 MAY_CHANGE = ("epochs", "import_")  # fields of the configuration that may change when a run is resumed
-CHANGEABLE = ("lr", "policy_lr", "schedule", "decay_epochs")  # fields that may change on request: the learning rate
+# Fields that may change on request: the learning rate, and when the training ends.
+CHANGEABLE = ("lr", "policy_lr", "schedule", "decay_epochs", "patience")
 VALIDATION_ROLLOUTS = 3  # rollouts of the averaged figure after each epoch; the final figures average over 10
 
 
@@ -50,7 +52,8 @@ class Run:
         quiet: print nothing.
 
     Raises:
-        UsageError: the training images do not fill one batch, or the workers cannot share it evenly.
+        UsageError: the training images do not fill one batch, or the workers cannot share it evenly; or there are no
+            validation images to be patient with.
     """
 
     def __init__(
@@ -64,7 +67,9 @@ class Run:
     ) -> None:
         self.config, self.dataset, self.folder, self.quiet = config, dataset, folder, quiet
         self.limit_batches = limit_batches
-        self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend)
+        if config.patience and not len(dataset.validation):
+            raise UsageError(f"--patience {config.patience} needs validation images: there are none")
+        self.trainer = Trainer(config, dataset.image_shape, dataset.classes, backend, dataset.train.labels)
         margin = self.trainer.model.margin
         self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
         self.steps_per_epoch = self.trainer.steps_per_epoch(self.train)
@@ -259,6 +264,17 @@ class Run:
         """The epoch in best.npz: that of the lowest validation error, or without validation images the last."""
         return self.best["epoch"] if self.best else self.epoch
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the best epoch lies --patience epochs back. The checkpoint tells a resumed run which it was."""
+        return 0 < self.config.patience <= self.epoch - self.best_epoch
+
+    def is_best(self, errors: dict[str, float], loss: float) -> bool:
+        """Whether an epoch with these validation errors and this loss is better than the best so far."""
+        if self.best is None or errors["averaged"] != self.best["validation_error"]["averaged"]:
+            return self.best is None or errors["averaged"] < self.best["validation_error"]["averaged"]
+        return self.config.ties == "loss" and loss <= self.best.get("validation_loss", math.inf)
+
     def save(self) -> None:
         """Write checkpoint.npz."""
         self.check_folder()
@@ -296,10 +312,14 @@ class Run:
             dynamic_ncols=True,
             disable=True if self.quiet else None,  # None: off if stderr is not a terminal
         ) as bar:
-            while self.epoch < config.epochs:
+            while self.epoch < config.epochs and not self.out_of_patience:
                 self.fit_epoch(steps, bar)
                 if on_epoch and on_epoch(self.metrics[-1]):
                     break
+        if self.out_of_patience:
+            self.say(
+                f"ended after epoch {self.epoch}: no better validation error in {config.patience} epochs (--patience)"
+            )
 
     def fit_epoch(self, steps: int, bar: Bar) -> None:
         """Train one epoch, validate, save."""
@@ -316,16 +336,18 @@ class Run:
                 means = trainer.means()
                 bar.set_postfix_str(f"epoch {epoch}/{config.epochs}, training error {100 - 100 * means['reward']:.1f}%")
         trained = time.perf_counter() - started  # without the validation, for images_per_second
-        errors = None
+        errors = loss = None
         if len(self.validation):
-            errors = evaluate(trainer.model, self.validation, VALIDATION_ROLLOUTS, self.limit_batches)
+            found = answers(trainer.model, self.validation, VALIDATION_ROLLOUTS, self.limit_batches)
+            errors, loss = found.errors(), round(found.loss, 6)
         self.seconds += time.perf_counter() - started
         self.epoch = epoch
         line = {"epoch": epoch, "lr": lr} | trainer.means()
-        line |= {"validation_error": errors, "images_per_second": round(steps * config.batch_size / trained, 1)}
+        line |= {"validation_error": errors, "validation_loss": loss}
+        line |= {"images_per_second": round(steps * config.batch_size / trained, 1)}
         self.metrics.append(line | {"seconds": round(self.seconds, 2)})
-        if errors is None or self.best is None or errors["averaged"] < self.best["validation_error"]["averaged"]:
-            self.best = {"epoch": epoch, "validation_error": errors} if errors else None
+        if errors and loss is not None and self.is_best(errors, loss):
+            self.best = {"epoch": epoch, "validation_error": errors, "validation_loss": loss}
         self.write_metrics()
         self.save()
         if self.best_epoch == epoch:
@@ -358,7 +380,8 @@ class Run:
         """
         best = self.load_best()
         best.restore(self.trainer.model)
-        errors = evaluate(self.trainer.model, self.test, limit_batches=self.limit_batches)
+        found = answers(self.trainer.model, self.test, limit_batches=self.limit_batches)
+        errors = found.errors()
         result = {
             "preset": self.config.preset,
             "changed": changes(self.config),
@@ -369,6 +392,7 @@ class Run:
             "evaluated_epoch": best.epoch,
             "validation_error": self.best["validation_error"] if self.best else None,
             "test_error": errors,
+            "balanced_test_error": found.balanced_errors(),
             "limit_batches": self.limit_batches,
             "backend": self.trainer.backend.name,
         }

@@ -14,6 +14,7 @@ import numpy as np
 
 from ramnp.backend import Array, Backend
 from ramnp.config import Config
+from ramnp.data.augment import Augmentation
 from ramnp.data.batch import Batch
 from ramnp.data.source import Source
 from ramnp.errors import CheckpointError, UsageError
@@ -25,7 +26,7 @@ from ramnp.training.optim import clip_gradients
 from ramnp.training.workers import Layout, Slots, Worker, arrays_in, quiet_overflow, shared, work
 
 # Every stream of training is made from (seed, purpose, epoch), so a resumed run draws the same numbers.
-ORDER, LOCATIONS = 1, 2
+ORDER, LOCATIONS, AUGMENTATION = 1, 2, 3
 LARGEST = 2**53  # of what an optimizer counts; doubles can count no further
 
 
@@ -35,18 +36,38 @@ class Trainer:
     On the CPU several processes can share a batch, this one and its `workers` (see `workers.py`). Two with a matrix
     product each keep two cores busier than one product on both.
 
+    Args:
+        config: what to train, and how.
+        image_shape: (H, W, C).
+        classes: A.
+        backend: where to train.
+        labels: (n,) of all training images, on the host; balanced class weights are made of them.
+
     Attributes:
         totals: running sums over the steps since `reset`: losses by term, reward, gradient norms by part and
             in total. They stay on the backend until `means` fetches them.
 
     Raises:
-        UsageError: the workers cannot share a batch evenly.
+        UsageError: the workers cannot share a batch evenly, or there are no labels to balance the classes by.
     """
 
-    def __init__(self, config: Config, image_shape: tuple[int, int, int], classes: int, backend: Backend) -> None:
+    def __init__(
+        self,
+        config: Config,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        backend: Backend,
+        labels: np.ndarray | None = None,
+    ) -> None:
         self.config, self.backend, self.xp = config, backend, backend.xp
         self.model = build(config, image_shape, classes, backend, config.seed)
         self.rule = LearningRule.of(config)
+        if config.class_weights == "balanced":
+            if labels is None:
+                raise UsageError("--class-weights balanced needs the labels of the training images")
+            weights = balanced_weights(labels, classes).astype(self.model.dtype)
+            self.rule = self.rule._replace(class_weights=backend.asarray(weights))
+        self.augmentation = Augmentation.of(config)
         self.rollouts = self.model.rollouts(config.rollouts)
         self.workers = config.workers if backend.xp is np else 1
         if config.batch_size % self.workers:
@@ -107,7 +128,7 @@ class Trainer:
         slot = slots.place(batch)
         if not self.others:
             self.others = [
-                Worker(self.model, self.config, self.memory, slots, images, share)
+                Worker(self.model, self.config, self.rule, self.memory, slots, images, share)
                 for images, share in zip(self.shares[1:], rest, strict=True)
             ]
         for worker, share in zip(self.others, rest, strict=True):
@@ -122,11 +143,16 @@ class Trainer:
     def batches(self, source: Source, epoch: int) -> Iterator[Batch]:
         """The batches of epoch number `epoch`, for `step`. Each stays until the next is asked for."""
         size, seed = self.config.batch_size, self.config.seed
-        order, locations = (np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS))
+        order, locations, changes = (
+            np.random.default_rng([seed, purpose, epoch]) for purpose in (ORDER, LOCATIONS, AUGMENTATION)
+        )
         # Where workers share the batch, it is made in memory that they see. One process needs no such place.
         slots = self.slots_for(*source.slot_layout(size)).pixels if self.workers > 1 else None
         for batch in source.batches(size, order, slots):
-            yield batch._replace(randomness=self.model.draw(locations, size * self.rollouts))
+            batch = batch._replace(randomness=self.model.draw(locations, size * self.rollouts))
+            if self.augmentation:
+                batch = batch._replace(maps=self.backend.asarray(self.augmentation.draw(changes, size)))
+            yield batch
 
     def steps_per_epoch(self, source: Source) -> int:
         """How many batches an epoch has.
@@ -202,6 +228,15 @@ class Trainer:
                 raise CheckpointError(f"{saved.path} holds no {name} that fits the {self.config.optimizer} optimizer")
             # Adam's step count stays on the host.
             mine[...] = theirs if isinstance(mine, np.ndarray) else self.backend.asarray(theirs)
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(A,) w_c = n / (A n_c), for n images of which n_c are of class c: together, each class then weighs n / A.
+
+    The mean weight of an image is 1. A class without images counts neither as one of the A nor otherwise.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
 
 
 def fits(saved: np.ndarray, place: Array, counted: bool) -> bool:

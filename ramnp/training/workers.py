@@ -21,6 +21,7 @@ import numpy as np
 
 from ramnp.backend import NUMPY, Array, limit_threads
 from ramnp.config import Config
+from ramnp.data.augment import warp
 from ramnp.data.batch import Batch
 from ramnp.errors import BackendError, UsageError, first_line
 from ramnp.network import build
@@ -46,7 +47,8 @@ ALIGNMENT = 64  # bytes: a cache line
 def work(model: Classifier, rule: LearningRule, share: Batch, storage: Any) -> Array:
     """Forward and backward on a share of a batch, into the model's gradients. Returns the losses and the reward."""
     model.parameters.gradients.fill(0)
-    outcome = model.forward(share.canvas, share.randomness, out=storage)
+    canvas = share.canvas if share.maps is None else warp(share.canvas, share.maps, model.xp)
+    outcome = model.forward(canvas, share.randomness, out=storage)
     loss = model.backward(outcome, share.labels, rule)
     return model.xp.stack([*(loss.terms[term] for term in model.terms), loss.reward])
 
@@ -91,6 +93,7 @@ class Worker:
     Args:
         model: the model whose weights it uses; they must lie in memory from `shared`.
         config: the configuration of the training.
+        rule: its learning rule.
         values: that memory.
         slots: where it finds pixels.
         images: which images of a batch are its own.
@@ -101,6 +104,7 @@ class Worker:
         self,
         model: Classifier,
         config: Config,
+        rule: LearningRule,
         values: Any,
         slots: Slots,
         images: slice,
@@ -112,11 +116,13 @@ class Worker:
             "gradients": (model.parameters.gradients.shape, model.dtype),
             "losses": ((len(model.terms) + 1,), model.dtype),
         }
+        if share.maps is not None:
+            layout["maps"] = share.maps.shape, share.maps.dtype
         memory = shared(layout)
         self.arrays = arrays_in(memory, layout)
         self.pipe, theirs = SPAWN.Pipe()
         seen = (slots.memory, slots.layout, images, share.canvas.margin)
-        of_model = (config, modules_of(config), model.image_shape, model.classes)
+        of_model = (config, modules_of(config), rule, model.image_shape, model.classes)
         arguments = (theirs, *of_model, values, seen, (memory, layout))
         self.process = SPAWN.Process(target=serve, args=arguments, daemon=True)
         with uninterrupted():
@@ -140,6 +146,8 @@ class Worker:
         self.finish()  # the last step, if it was interrupted
         fill(self.arrays["labels"], share.labels, "labels")
         fill(self.arrays["randomness"], share.randomness, "randomness")
+        if share.maps is not None:
+            fill(self.arrays["maps"], share.maps, "maps")
         self.sent += 1
         self.exchange(lambda: self.pipe.send((self.sent, slot)))
 
@@ -199,6 +207,7 @@ def serve(
     pipe: "Connection",
     config: Config,
     modules: list[str],
+    rule: LearningRule,
     image_shape: tuple[int, int, int],
     classes: int,
     values: Any,
@@ -218,11 +227,11 @@ def serve(
     arrays = arrays_in(*own)
     model = build(config, image_shape, classes, NUMPY)
     model.parameters.use(model, np.frombuffer(values, model.dtype, model.parameters.size), arrays["gradients"])
-    storage, rule = model.storage(arrays["randomness"].shape[1]), LearningRule.of(config)
+    storage = model.storage(arrays["randomness"].shape[1])
     with suppress(EOFError, OSError):
         while True:
             answer, slot = pipe.recv()  # the number of the step, which is sent back
-            share = Batch(canvases[slot], arrays["labels"], arrays["randomness"])
+            share = Batch(canvases[slot], arrays["labels"], arrays["randomness"], maps=arrays.get("maps"))
             try:
                 arrays["losses"][...] = work(model, rule, share, storage)
             except Exception as error:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from running import FIGURES, assert_fails, metrics, run_module, tiny_digits
 
 from ramnp import evaluate
@@ -65,6 +66,39 @@ def test_evaluate_of_a_run_that_was_stopped_early_takes_its_checkpoint(command, 
     code, out, _ = command(evaluate.main, run_folder, "--json")
     assert code == 0
     assert json.loads(out)["path"].endswith("checkpoint.npz")
+
+
+# By class.
+
+
+def test_evaluate_tells_the_error_by_class_and_what_is_taken_for_what(command, run_folder, tmp_path):
+    picture = tmp_path / "confusion.png"
+    code, out, err = command(evaluate.main, run_folder, "--json", "--confusion", picture)
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    counts, labels = np.array(told["confusion"]), tiny_digits(SimpleNamespace(validation=40)).test.labels
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(labels, minlength=10))
+    assert told["error"]["averaged"] == pytest.approx(100 - 100 * counts.trace() / 50, abs=1e-4)
+    by_class = [100 - 100 * row[label] / row.sum() for label, row in enumerate(counts)]
+    assert told["error_by_class"] == pytest.approx(by_class, abs=1e-4)
+    assert told["balanced_error"]["averaged"] == pytest.approx(np.mean(by_class), abs=1e-3)
+    assert told["class_names"] == [str(digit) for digit in range(10)]
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG"
+    code, out, err = command(evaluate.main, run_folder, "--by-class")
+    assert (code, err) == (0, "")
+    assert f"balanced error {told['balanced_error']['averaged']:.2f}" in out
+    lines = out.splitlines()
+    table = lines[next(number for number, line in enumerate(lines) if line.startswith("class ")) + 1 :]
+    assert [line.split()[:3] for line in table] == [
+        [name, str(row.sum()), f"{error:.2f}"]
+        for name, row, error in zip(told["class_names"], counts, told["error_by_class"], strict=True)
+    ]
+
+
+def test_a_confusion_that_cannot_be_written_ends_with_4(command, run_folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert_fails(command(evaluate.main, run_folder, "--confusion", tmp_path / "file" / "confusion.png"), 4)
 
 
 # By first location.
@@ -141,7 +175,7 @@ def composed(config, scene):
 
 
 def test_images_that_are_not_composed_cannot_be_drawn_anew(command, run_folder, monkeypatch):
-    monkeypatch.setattr(evaluate, "evaluate", None)  # said before hours of evaluation, not after
+    monkeypatch.setattr(evaluate, "answers", None)  # said before hours of evaluation, not after
     assert_fails(command(evaluate.main, run_folder, "--redrawn", 2), 2, "generated images")
 
 

@@ -77,7 +77,8 @@ def test_the_config_json_of_a_run_gives_its_configuration_back(run_folder):
 def test_every_flag_sets_its_field():
     values = {"core": "lstm", "squash": "clip", "dtype": "float64", "routing": "paper", "optimizer": "sgd"}
     values |= {"schedule": "linear", "dataset": "mnist", "glimpse_network": "conv", "model": "cnn"}
-    values |= {"policy": "random", "first_location": "centre", "reward": "gain"}
+    values |= {"policy": "random", "first_location": "centre", "reward": "gain", "flip": "both"}
+    values |= {"class_weights": "balanced", "ties": "loss"}
     for name, field in describe(Config).items():
         if name == "preset":
             continue

@@ -38,8 +38,16 @@ def test_two_epochs_are_one_epoch_and_one_resumed(trained, tmp_path, options):
     assert json.loads((tmp_path / "parts" / "result.json").read_text())["epochs"] == 2
 
 
-@pytest.mark.parametrize("options", [["--model", "cnn"], ["--policy", "random"], ["--first-location", "learned"]])
-def test_runs_of_the_other_models_resume_to_the_same_bits(trained, tmp_path, options):
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--model", "cnn"],
+        ["--policy", "random"],
+        ["--first-location", "learned"],
+        ["--flip", "horizontal", "--shift", 2, "--zoom", 0.2, "--rotate", 10, "--shear", 0.1, "--workers", 2],
+    ],
+)
+def test_runs_of_other_kinds_resume_to_the_same_bits(trained, tmp_path, options):
     trained(*options, "--epochs", 2, "--out", tmp_path / "whole")
     trained(*options, "--epochs", 1, "--out", tmp_path / "parts")
     trained("--resume", tmp_path / "parts", "--epochs", 2)

@@ -5,10 +5,22 @@ import json
 import os
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from running import FIGURES, FILES, HELD_OUT, SMALL, TINY, TINY_DIGITS, assert_fails, metrics, resolved
+from running import (
+    FIGURES,
+    FILES,
+    HELD_OUT,
+    SMALL,
+    TINY,
+    TINY_DIGITS,
+    assert_fails,
+    assert_same_run,
+    metrics,
+    resolved,
+)
 
 from ramnp import evaluate, train
 from ramnp.backend import NUMPY
@@ -89,8 +101,10 @@ def test_checkpoint_has_the_optimizer_and_best_does_not(real_run):
     assert set(last.optimizer) == {"m", "v", "t"}
     assert last.optimizer["t"] == 4
     assert best.optimizer == {}
-    errors = {line["epoch"]: line["validation_error"] for line in metrics(real_run[1])}
-    assert last.best == {"epoch": best.epoch, "validation_error": errors[best.epoch]}
+    lines = {line["epoch"]: line for line in metrics(real_run[1])}
+    errors = {epoch: line["validation_error"] for epoch, line in lines.items()}
+    loss = lines[best.epoch]["validation_loss"]
+    assert last.best == {"epoch": best.epoch, "validation_error": errors[best.epoch], "validation_loss": loss}
     assert errors[best.epoch]["averaged"] == min(error["averaged"] for error in errors.values())
 
 
@@ -143,18 +157,25 @@ def test_every_epoch_and_seed_has_its_own_order_and_samples(trained, tmp_path, m
     assert len({labels for labels, _ in seen}) == len({randomness for _, randomness in seen}) == 15
 
 
-@pytest.mark.parametrize(("worse", "chosen"), [([50.0, 60.0, 50.0], 1), ([50.0, 40.0, 45.0], 2), ([5.0, 4.0, 3.0], 3)])
-def test_the_best_epoch_by_validation_is_the_one_that_is_tested(trained, tmp_path, monkeypatch, worse, chosen):
-    errors_to_come, tested = list(worse), []
+def tell(monkeypatch, errors, losses=None):
+    """Let the validation find these errors, and these losses. Returns the list of the parameters that are tested."""
+    to_come, tested = list(zip(errors, losses or [1.0] * len(errors), strict=True)), []
 
     def told(model, source, rollouts=10, limit_batches=None):
-        errors = measure.evaluate(model, source, rollouts, limit_batches)
+        found = measure.answers(model, source, rollouts, limit_batches)
         if len(source) == HELD_OUT:
-            return errors | {"averaged": errors_to_come.pop(0)}
+            error, loss = to_come.pop(0)
+            return SimpleNamespace(errors=lambda: found.errors() | {"averaged": error}, loss=loss)
         tested.append({name: model.parameters[name].copy() for name in model.parameters})
-        return errors
+        return found
 
-    monkeypatch.setattr(run, "evaluate", told)
+    monkeypatch.setattr(run, "answers", told)
+    return tested
+
+
+@pytest.mark.parametrize(("worse", "chosen"), [([50.0, 60.0, 50.0], 1), ([50.0, 40.0, 45.0], 2), ([5.0, 4.0, 3.0], 3)])
+def test_the_best_epoch_by_validation_is_the_one_that_is_tested(trained, tmp_path, monkeypatch, worse, chosen):
+    tested = tell(monkeypatch, worse)
     trained("--epochs", 3, "--out", tmp_path / "run")
     best = checkpoint.load(tmp_path / "run" / "best.npz")
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -162,6 +183,56 @@ def test_the_best_epoch_by_validation_is_the_one_that_is_tested(trained, tmp_pat
     assert result["validation_error"]["averaged"] == min(worse)
     for name, value in best.parameters.items():
         np.testing.assert_array_equal(tested[0][name], value)
+
+
+@pytest.mark.parametrize(
+    ("ties", "losses", "chosen"),
+    [
+        ("first", [1.0, 0.5, 0.2, 0.1], 1),
+        ("loss", [1.0, 0.5, 0.7, 0.1], 2),  # the fourth has a higher error
+        ("loss", [1.0, 1.0, 1.0, 0.1], 3),
+        ("loss", [0.5, 1.0, 1.0, 0.1], 1),
+    ],
+)
+def test_ties_in_the_validation_error(trained, tmp_path, monkeypatch, ties, losses, chosen):
+    tell(monkeypatch, [40.0, 40.0, 40.0, 40.1], losses)
+    trained("--epochs", 4, "--ties", ties, "--out", tmp_path / "run")
+    assert checkpoint.load(tmp_path / "run" / "best.npz").epoch == chosen
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.npz").best["validation_loss"] == losses[chosen - 1]
+
+
+def test_without_a_better_epoch_the_training_ends_when_patience_does(command, trained, tmp_path, monkeypatch):
+    tell(monkeypatch, [50.0, 40.0, 45.0, 41.0, 1.0])
+    folder = tmp_path / "run"
+    out = trained("--epochs", 9, "--patience", 2, "--out", folder)
+    assert "ended after epoch 4" in out
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["epochs"], result["evaluated_epoch"]) == (4, 2)
+    assert set(result["balanced_test_error"]) == set(result["test_error"])
+    # Resumed, it knows that its patience is at an end, unless it is given more.
+    assert "ended after epoch 4" in trained("--resume", folder)
+    assert len(metrics(folder)) == 4
+    assert_fails(command(train.main, "--resume", folder, "--patience", 3), 2, "--patience", "--change patience")
+    trained("--resume", folder, "--patience", 3, "--change", "patience", "--epochs", 5)
+    assert checkpoint.load(folder / "best.npz").epoch == 5
+
+
+def test_a_run_with_patience_that_was_cut_resumes_to_the_same_bits(trained, tmp_path, monkeypatch):
+    options = ("--patience", 2, "--ties", "loss", "--class-weights", "balanced", "--workers", 2)
+    tell(monkeypatch, [50.0, 50.0, 50.0, 51.0, 52.0], [1.0, 0.8, 0.9, 0.7, 0.6])
+    trained(*options, "--epochs", 9, "--out", tmp_path / "whole")
+    tell(monkeypatch, [50.0, 50.0, 50.0], [1.0, 0.8, 0.9])
+    trained(*options, "--epochs", 3, "--out", tmp_path / "parts")
+    tell(monkeypatch, [51.0, 52.0], [0.7, 0.6])
+    trained("--resume", tmp_path / "parts", "--epochs", 9)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert len(metrics(tmp_path / "parts")) == 4
+
+
+def test_patience_without_validation_images_ends_with_2(command, tmp_path):
+    options = (*SMALL, "--validation", 0, "--patience", 3, "--out", tmp_path / "run")
+    assert_fails(command(train.main, *options), 2, "--patience 3 needs validation images")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_best_epoch_is_written_after_its_checkpoint(trained, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from ramnp.network.layers import Linear
 from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.policy import GaussianPolicy
 from ramnp.network.reinforce import Gain, LearningRule
+from ramnp.network.sensor import Canvas
 from ramnp.registry import PARTS
 
 SMALL = {
@@ -32,9 +33,9 @@ IMAGES = 3
 class Case:
     """A small model with random weights, images, labels and noise, its gradient, and the matching scalar function."""
 
-    def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, gain=None, **config):
+    def __init__(self, backend, routing="paper", rollouts=2, channels=1, seed=0, gain=None, weights=None, **config):
         rng = np.random.default_rng(seed)
-        self.rule = LearningRule(routing, WEIGHT, gain)
+        self.rule = LearningRule(routing, WEIGHT, gain, None if weights is None else backend.asarray(weights))
         self.model = RecurrentAttentionModel(ModelConfig(**(SMALL | config)), (9, 7, channels), 4, backend, seed=1)
         self.parameters = self.model.parameters
         self.parameters.values += backend.asarray(0.2 * rng.standard_normal(self.parameters.size))
@@ -82,6 +83,44 @@ def test_every_gradient_of_the_other_policies(squash, hidden):
 def test_every_gradient_where_gains_are_rewarded(backend, routing, first, glimpses):
     case = Case(backend, routing, gain=GAIN, glimpses=glimpses, first_location=first, policy_hidden=3)
     assert case.wrong() == []
+
+
+WEIGHTS = np.array([0.3, 2.0, 1.1, 0.6])  # of the classes
+
+
+@pytest.mark.parametrize("gain", [None, GAIN])
+@pytest.mark.parametrize("routing", ["paper", "detached"])
+def test_every_gradient_where_classes_have_weights(backend, routing, gain):
+    case = Case(backend, routing, gain=gain, weights=WEIGHTS, glimpses=3, core="lstm")
+    assert case.wrong() == []
+
+
+def test_a_class_weight_that_is_left_out_of_the_gradient_is_caught(monkeypatch):
+    case = Case(module.NUMPY, weights=WEIGHTS, glimpses=3)
+    case.backward(class_weights=None)
+    wrong = case.wrong()
+    assert "action.W" in wrong
+    assert [name for name in wrong if name.startswith("policy.")]
+    assert not [name for name in wrong if name.startswith("baseline.")]
+
+
+@pytest.mark.parametrize("gain", [None, GAIN])
+def test_an_image_counts_as_often_as_its_class_weighs(gain):
+    """The gradient of a batch is the mean of w times that of each image alone; to the baseline, all count alike."""
+    case = Case(module.NUMPY, rollouts=1, gain=gain, weights=WEIGHTS, glimpses=3)
+    whole, alone = case.parameters.gradients.copy(), []
+    for image, label in enumerate(case.labels):
+        own = slice(image, image + 1)
+        rollout = case.model.forward(
+            Canvas(case.canvas.pixels[own], case.canvas.margin), case.randomness[:, own], case.rollout.samples[:, own]
+        )
+        case.parameters.gradients.fill(0)
+        case.model.backward(rollout, case.labels[own], case.rule._replace(class_weights=None))
+        weight = np.full(case.parameters.size, WEIGHTS[label])
+        weight[case.parameters.spans()["baseline"]] = 1
+        alone.append(weight * case.parameters.gradients)
+    np.testing.assert_allclose(whole, np.mean(alone, axis=0), rtol=1e-10, atol=1e-12)
+    assert len(set(case.labels.tolist())) > 1
 
 
 def test_early_answers_that_do_not_reach_the_core_are_caught(monkeypatch):

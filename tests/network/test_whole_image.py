@@ -77,6 +77,24 @@ def test_every_gradient(backend, rng, cls, channels):
 
 
 @both
+def test_every_gradient_where_classes_have_weights(backend, rng, cls):
+    """The loss, written out: the mean of -w[label] log p[label]."""
+    made, weights = model(rng, cls, backend), np.array([0.3, 2.0, 1.1, 0.6])
+    images, labels = rng.random((3, *SHAPE)), np.array([1, 0, 1])
+    canvas, randomness, host = made.canvas(images), made.draw(None, 3), backend.to_host
+    rule = LearningRule(class_weights=backend.asarray(weights))
+    told = made.backward(made.forward(canvas, randomness), backend.asarray(labels), rule).terms["action"]
+
+    def loss():
+        log_p = host(made.forward(canvas, randomness).log_p)
+        return -(weights[labels] * log_p[np.arange(3), labels]).mean()
+
+    assert float(told) == pytest.approx(loss())
+    claimed = {name: (made.parameters[name], host(made.parameters.gradient(name))) for name in made.parameters}
+    assert failures(loss, claimed) == []
+
+
+@both
 def test_a_missing_relu_mask_is_caught(rng, monkeypatch, cls):
     monkeypatch.setattr(baselines, "relu_backward", lambda dy, y, out, xp: dy)
     wrong = failures(*claimed(model(rng, cls), rng.random((3, *SHAPE)), rng.integers(0, 4, 3)))

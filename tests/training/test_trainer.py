@@ -15,7 +15,7 @@ from ramnp.errors import BackendError, UsageError
 from ramnp.network.sensor import Canvas
 from ramnp.training import provenance
 from ramnp.training.optim import Muon
-from ramnp.training.trainer import Trainer
+from ramnp.training.trainer import Trainer, balanced_weights
 from ramnp.training.workers import SPAWN
 
 SMALL = {
@@ -26,7 +26,8 @@ SMALL = {
 
 def trained(workers, steps=3, **changes):
     """A trainer after a few steps on random images."""
-    return trained_further(Trainer(Config(workers=workers, **(SMALL | changes)), (20, 20, 1), 5, NUMPY), steps)
+    labels = np.array([0, 0, 0, 1, 1, 2, 3, 4])
+    return trained_further(Trainer(Config(workers=workers, **(SMALL | changes)), (20, 20, 1), 5, NUMPY, labels), steps)
 
 
 def trained_further(trainer, steps=3):
@@ -49,6 +50,7 @@ def trained_further(trainer, steps=3):
         {"model": "cnn"},
         {"optimizer": "muon"},
         {"optimizer": "muon", "core": "lstm"},
+        {"class_weights": "balanced"},
     ],
     ids=str,
 )
@@ -58,6 +60,22 @@ def test_workers_change_nothing_but_rounding(monkeypatch, workers, changes):
     one, several = trained(1, **changes), trained(workers, **changes)
     np.testing.assert_allclose(several.model.parameters.values, one.model.parameters.values, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(several.totals, one.totals, rtol=1e-6)
+
+
+def test_balanced_weights_give_each_class_the_same_share():
+    labels = np.array([0] * 6 + [1] * 3 + [3])
+    weights = balanced_weights(labels, 5)
+    np.testing.assert_allclose(weights, [10 / 18, 10 / 9, 0, 10 / 3, 0])
+    assert weights[labels].mean() == pytest.approx(1)
+    np.testing.assert_array_equal(balanced_weights(np.array([2, 0, 1]), 3), 1)
+
+
+def test_classes_are_balanced_by_the_labels_and_only_if_asked():
+    assert trained(1, steps=0).rule.class_weights is None
+    weights = trained(1, steps=0, class_weights="balanced").rule.class_weights
+    np.testing.assert_allclose(weights, 8 / 5 / np.array([3, 2, 1, 1, 1]))
+    with pytest.raises(UsageError, match="--class-weights balanced needs the labels"):
+        Trainer(Config(**SMALL, class_weights="balanced"), (20, 20, 1), 5, NUMPY)
 
 
 def test_the_same_number_of_workers_gives_the_same_bits():
