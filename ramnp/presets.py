@@ -57,7 +57,7 @@ _CLUTTERED = {"dataset": "cluttered-mnist", "size": 60, "pieces": 4, **_SCENE}
 _LARGE = {**_CLUTTERED, **_LONG, "size": 100, "pieces": 8, "scales": 4}
 # If the digit must be found first: each location is rewarded for what its glimpse adds, and the core learns to look.
 _FIND = {"reward": "gain", "routing": "paper", "policy_weight": 0.5, "lr": 2e-3}
-_FIND_FAST = {**_FIND, **_MUON, "batch_size": 512, "muon_lr": 0.015}
+_FIND_FAST = {**_FIND, **_MUON, "batch_size": 512}
 # If glimpses must be combined rather than a digit found: undiscounted, the gains add up to the final probability of the
 # label, so each location is rewarded for all that follows.
 _TOGETHER = {"reward": "gain", "discount": 1.0, "core": "lstm"}
