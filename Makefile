@@ -11,8 +11,8 @@ PY := $(VENV)/bin/python
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-train: $(VENV)/.train  ## train on MNIST for 100 epochs; ARGS="--preset mnist-4" and the like are taken instead
-	$(PY) -m ramnp.train $(or $(ARGS),--epochs 100 --decay-epochs 100)
+train: $(VENV)/.train  ## train on MNIST for 30 epochs; ARGS="--preset mnist-4" and the like are taken instead
+	$(PY) -m ramnp.train $(or $(ARGS),--preset mnist-6-short)
 
 test: $(VENV)/.test  ## run all tests; ARGS="-k sensor" and the like are handed on
 	$(PY) -m pytest -n auto $(ARGS)

@@ -4,6 +4,10 @@ A row is a preset (see `python -m ramnp.train --list-presets`). Without ROW, the
 of the tables. Each is trained exactly as its preset says, in the run folder runs/reproduce/ROW-seedS, and evaluated on
 the test split. The figures for the tables go to results/ROW-seedS.json.
 
+With --glimpses 1-8, the command shows how the error falls with the number of glimpses. It trains each ROW (without
+ROW: mnist-6 and translated60-6) with 1 to 8 glimpses, and all of them equally long: for --epochs. The figures go to
+results/glimpses/, and --report draws them.
+
 After Ctrl-C or a crash, run the same command again. It skips finished results and resumes unfinished runs after their
 last finished epoch, with the same bits as without the interruption. If you delete only the file in results/, the run is
 evaluated again, not trained again. If a folder or file does not match the preset as it is now, the command says what
@@ -14,6 +18,7 @@ the code is that of the last failure. A figure that misses its floor is reported
 """
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -31,12 +36,14 @@ from ramnp.cli import (
     tell,
 )
 from ramnp.errors import OutputError, RamnpError, UsageError
-from ramnp.presets import ROWS
+from ramnp.presets import PRESETS, ROWS
 from ramnp.reproduce.results import result_path
-from ramnp.reproduce.rows import RESULTS, listing, reproduce, run_folder
+from ramnp.reproduce.rows import RESULTS, Training, listing, of_point, of_row, reproduce, run_folder
 from ramnp.reproduce.ship import ship
 
 REPORT = Path("docs/results.md")
+CURVES = ("mnist-6", "translated60-6")  # what --glimpses trains without ROW
+POINT_EPOCHS = 20
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -50,11 +57,32 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(seeds))
 
 
+def parse_glimpses(text: str) -> list[int]:
+    """Parse numbers of glimpses such as "1-8", "6" or "1,2,4-6"."""
+    numbers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            low, high = int(first), int(last or first)
+            if not 1 <= low <= high <= 100:
+                raise ValueError
+            numbers += range(low, high + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers from 1 to 100, such as 1-8 or 1,2,4; got {text!r}") from None
+    return list(dict.fromkeys(numbers))
+
+
 def build_parser() -> Parser:
     parser = Parser(prog="python -m ramnp.reproduce", description=description(__doc__))
     parser.add_argument("rows", nargs="*", metavar="ROW", help="presets (all, in the order of the tables)")
     parser.add_argument(
         "--seeds", type=parse_seeds, default=[0], metavar="S,...", help="train each row with each of these seeds (0)"
+    )
+    parser.add_argument(
+        "--glimpses", type=parse_glimpses, metavar="T,...", help="train each row with these numbers of glimpses: 1-8"
+    )
+    parser.add_argument(
+        "--epochs", type=count, metavar="N", help=f"with --glimpses: the epochs of each training ({POINT_EPOCHS})"
     )
     parser.add_argument("--resume", action="store_true", help="resume started runs only; start no new ones")
     parser.add_argument("--list", action="store_true", help="print the rows, their targets and their results so far")
@@ -90,7 +118,25 @@ def chosen_rows(arguments: argparse.Namespace) -> list[str]:
     for name in arguments.rows:
         if name not in ROWS:
             raise UsageError(f"unknown row {name!r}: `python -m ramnp.reproduce --list` lists them")
-    return list(dict.fromkeys(arguments.rows)) or list(ROWS)
+    return list(dict.fromkeys(arguments.rows)) or list(CURVES if arguments.glimpses else ROWS)
+
+
+def trainings(arguments: argparse.Namespace) -> list[Training]:
+    """The networks to train, seed by seed, so that every row has one figure before any row has three.
+
+    Raises:
+        UsageError: a row is unknown, or has no glimpses; --epochs without --glimpses.
+    """
+    names, seeds, out = chosen_rows(arguments), arguments.seeds, arguments.out
+    if not arguments.glimpses:
+        if arguments.epochs:
+            raise UsageError("--epochs needs --glimpses: a row is trained as long as its preset says")
+        return [of_row(name, seed, out) for seed in seeds for name in names]
+    for name in names:
+        if PRESETS[name].model != "ram":
+            raise UsageError(f"--glimpses: {name} sees the whole image; choose a row of recurrent attention")
+    epochs = arguments.epochs or POINT_EPOCHS
+    return [of_point(name, T, epochs, seed, out) for seed in seeds for name in names for T in arguments.glimpses]
 
 
 def report(results: Path, path: Path) -> None:
@@ -121,7 +167,7 @@ def ship_row(name: str, seeds: list[int], out: Path, backend: Backend) -> None:
 def main(argv: list[str] | None = None) -> int:
     import_parts(argv)
     arguments = build_parser().parse_args(argv)
-    names, out = chosen_rows(arguments), arguments.out
+    out, to_do = arguments.out, trainings(arguments)
     if arguments.list:
         print(listing(out, arguments.seeds))
         return 0
@@ -133,19 +179,20 @@ def main(argv: list[str] | None = None) -> int:
         ship_row(arguments.ship, arguments.seeds, out, backend)
         return 0
     import_ = getattr(arguments, "import_", "")
-    # Seed by seed, so that every row has one figure before any row has three.
-    for name, seed in ((name, seed) for seed in arguments.seeds for name in names):
-        if arguments.resume and not (run_folder(name, seed) / "config.json").exists():
+    for training in to_do:
+        name, config = training.name, training.config
+        if arguments.resume and not (training.folder / "config.json").exists():
             continue
+        training = training._replace(config=dataclasses.replace(config, import_=import_))
         try:
-            reproduce(name, seed, backend, out, arguments.workers, arguments.limit_batches, import_)
+            reproduce(training, backend, arguments.workers, arguments.limit_batches)
         except KeyboardInterrupt as stop:
-            tell(f"\nstopped in {name}, seed {seed}; finished epochs are saved: run the same command again to resume")
+            tell(f"\nstopped in {name}, seed {config.seed}; finished epochs are saved: run the same command to resume")
             return code_of(stop)
         except OutputError:
             raise
         except RamnpError as error:  # the other rows can still be trained
-            print(f"error: {name}, seed {seed}: {error}", file=sys.stderr)
+            print(f"error: {name}, seed {config.seed}: {error}", file=sys.stderr)
             code = error.exit_code
     return code
 

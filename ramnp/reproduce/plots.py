@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from ramnp.analysis.plots import COLORS
 from ramnp.pictures.axes import STYLE, count_along, save_figure, scale_log
 from ramnp.presets import PRESETS, ROWS
-from ramnp.reproduce.results import Results, learned, median_over_seeds, tasks
+from ramnp.reproduce.results import Curves, Results, learned, median_over_seeds, tasks
 
 CAPTIONS = {
+    "curves": "Test error by number of glimpses. These networks differ in nothing else, and are trained more briefly "
+    "than the rows above. `python -m ramnp.reproduce --glimpses 1-8` trains them.",
     "glimpses": "Test error by number of glimpses per rollout. Bars span the smallest and the largest of several "
     "seeds.",
     "clutter": "Recurrent attention (averaged over ten rollouts) and networks that see the whole image at once, as "
@@ -28,6 +30,17 @@ PUBLISHED = {
     "paper_b": ("paper B", "D", "tab:cyan"),
     "tensorflow": ("TensorFlow", "^", "tab:orange"),
     "best": ("best known", "*", "black"),
+}
+# How our two figures are drawn.
+AVERAGED: dict[str, Any] = {"color": COLORS["policy"], "marker": "o", "label": "ramnp, averaged over ten rollouts"}
+ONE: dict[str, Any] = {
+    "color": COLORS["policy"],
+    "marker": "o",
+    "label": "ramnp, one deterministic rollout",
+    "mfc": "none",
+    "markersize": 4,
+    "lw": 0.9,
+    "ls": "--",
 }
 
 
@@ -60,11 +73,8 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
             at, below, above = zip(*(error_bar(counted[name]) for name in rows), strict=True)
             glimpses = [PRESETS[name].glimpses for name in rows]
             deterministic = [median_over_seeds(counted[name], "deterministic") for name in rows]
-            style = {"color": COLORS["policy"], "marker": "o"}
-            label = "ramnp, averaged over ten rollouts"
-            axes.errorbar(glimpses, at, yerr=(below, above), capsize=3, label=label, **style)
-            label = "ramnp, one deterministic rollout"
-            axes.plot(glimpses, deterministic, mfc="none", markersize=4, lw=0.9, ls="--", label=label, **style)
+            axes.errorbar(glimpses, at, yerr=(below, above), capsize=3, **AVERAGED)
+            axes.plot(glimpses, deterministic, **ONE)
         axes.set(xlabel="glimpses", ylabel="test error (%)", title=task)
         scale_log(axes)
         axes.grid(alpha=0.3)
@@ -72,6 +82,30 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
     kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(kinds.values(), kinds.keys(), fontsize=8, loc="outside lower center", ncols=len(kinds))
     return save(figure, path) if drawn else None
+
+
+def plot_curves(curves: Curves, path: Path) -> Path | None:
+    """Plot the error by number of glimpses of networks that were trained equally long, one panel per row."""
+    if not curves:
+        return None
+    figure = Figure(figsize=(1 + 4.5 * len(curves), 3.8), layout="constrained")
+    for axes, ((name, epochs), points) in zip(
+        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
+    ):
+        task = ROWS[name].task
+        rows = learned(next(names for each, names in tasks() if each == task))
+        for field in ("paper_a", "paper_b"):
+            label, marker, color = PUBLISHED[field]
+            published = [(PRESETS[row].glimpses, error) for row in rows if (error := getattr(ROWS[row], field))]
+            axes.plot(*zip(*published, strict=True), marker, ls=":", lw=0.8, markersize=5, label=label, color=color)
+        for kind, style in (("averaged", AVERAGED), ("deterministic", ONE)):
+            axes.plot(sorted(points), [median_over_seeds(points[T], kind) for T in sorted(points)], **style)
+        axes.set(xlabel="glimpses", ylabel="test error (%)", title=f"{task}, {epochs} epochs")
+        scale_log(axes)
+        axes.grid(alpha=0.3)
+        count_along(axes)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=4)
+    return save(figure, path)
 
 
 def plot_by_task(counted: Results, path: Path) -> Path | None:

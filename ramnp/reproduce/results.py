@@ -13,6 +13,7 @@ A file has one field per line: those of the run's `result.json` (see `ramnp/trai
 | analysis         | what the policy does (`ramnp/analysis/policy.py`); null for networks without one     |
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,8 +26,11 @@ from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.files import read_json, write_atomically
 from ramnp.presets import PRESETS, ROWS, Row, number
 
-MAY_DIFFER = ("seed", "workers", "import_")  # fields in which runs of the same preset may differ
+MAY_DIFFER = ("workers", "import_")  # fields in which runs of the same training may differ
 Results = dict[str, list[dict[str, Any]]]  # the results of each row, sorted by seed
+# The results of `--glimpses`: by row and epochs, and then by number of glimpses; one for each seed.
+Curves = dict[tuple[str, int], dict[int, list[dict[str, Any]]]]
+POINTS = "glimpses"  # the folder of these, in that of the results
 FIGURES = ("deterministic", "stochastic", "averaged")  # the three figures of a test error
 
 
@@ -39,6 +43,16 @@ def summarize_redrawn(redrawn: list[dict[str, float]], figure: str) -> str:
 def result_path(folder: Path, name: str, seed: int) -> Path:
     """The path of the result file of a row and a seed."""
     return folder / f"{name}-seed{seed}.json"
+
+
+def row_config(name: str, seed: int) -> Config:
+    """The configuration of a row with a seed."""
+    return dataclasses.replace(PRESETS[name], seed=seed)
+
+
+def point_config(name: str, glimpses: int, epochs: int, seed: int) -> Config:
+    """The configuration of a row with another number of glimpses, and a training of `epochs`."""
+    return dataclasses.replace(row_config(name, seed), glimpses=glimpses, epochs=epochs, decay_epochs=epochs)
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
@@ -63,44 +77,48 @@ def read_result(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{first_line(error)}: restore it, or move it aside and run again") from error
 
 
-def differences(values: dict[str, Any], name: str) -> list[str]:
-    """How the configuration `values` differs from the preset `name`, apart from seed and workers; one line each."""
-    if name not in PRESETS:
-        return ["there is no such row"]
+def differences(values: dict[str, Any], config: Config) -> list[str]:
+    """How the configuration `values` differs from `config`, apart from workers and the import; one line each."""
     try:
         theirs = Config.from_json(values).to_json()
     except (UsageError, TypeError) as error:
         return [first_line(error)]
     return [
-        f"its {field} is {theirs[field]!r}, but {value!r} in the preset"
-        for field, value in PRESETS[name].to_json().items()
+        f"its {field} is {theirs[field]!r}, not {value!r}"
+        for field, value in config.to_json().items()
         if field not in MAY_DIFFER and theirs[field] != value
     ]
 
 
-def check_same(
-    place: Path, values: dict[str, Any], name: str, seed: int, limits: tuple[int | None, int | None]
-) -> None:
-    """Check that a run, or its result, has this seed and the configuration that the preset has now.
+def check_same(place: Path, values: dict[str, Any], config: Config, limits: tuple[int | None, int | None]) -> None:
+    """Check that a run, or its result, has the configuration that is asked for now, the seed included.
 
     Args:
         place: the file or folder, for the message.
         values: its configuration.
-        name, seed: the preset and the seed it should have.
+        config: the configuration it should have.
         limits: its --limit-batches, and the one it should have.
 
     Raises:
         CheckpointError: it differs; the message says how, and what to do.
     """
-    differing = differences(values, name)
-    if not differing and values.get("seed") != seed:
-        differing.append(f"its seed is {values.get('seed')}, not {seed}")
+    differing = differences(values, config)
     if limits[0] != limits[1]:
         differing.append(f"its --limit-batches is {limits[0]}, not {limits[1]}")
     if differing:
         raise CheckpointError(
-            f"{place} does not match preset {name} ({'; '.join(differing)}): move it aside to train again"
+            f"{place} does not match preset {config.preset} ({'; '.join(differing)}): move it aside to train again"
         )
+
+
+def check_known(path: Path, name: str) -> None:
+    """Check that the row of a result file still exists.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    if name not in PRESETS:
+        raise CheckpointError(f"{path} holds {name}, but there is no such row: move it aside")
 
 
 def unpublished(checks: dict[str, str]) -> list[str]:
@@ -174,7 +192,8 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
         try:
             if path != result_path(folder, name, result["seed"]):
                 raise CheckpointError(f"{path} holds {name}, seed {result['seed']}: rename it to match")
-            check_same(path, result["config"], name, result["seed"], (result["limit_batches"], None))
+            check_known(path, name)
+            check_same(path, result["config"], row_config(name, result["seed"]), (result["limit_batches"], None))
         except CheckpointError as error:
             left_out.append(str(error))
             continue
@@ -182,6 +201,29 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
     for results in counted.values():
         results.sort(key=lambda result: result["seed"])
     return counted, left_out
+
+
+def read_points(folder: Path) -> tuple[Curves, list[str]]:
+    """Read the results of `--glimpses`: the points of each curve, and a line on each file that does not count.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    curves: Curves = {}
+    left_out = []
+    for path in sorted(folder.glob("*.json")):
+        result = read_result(path)
+        config = Config.from_json(result["config"])
+        name, glimpses, epochs = config.preset, config.glimpses, config.epochs
+        try:
+            check_known(path, name)
+            expected = point_config(name, glimpses, epochs, result["seed"])
+            check_same(path, result["config"], expected, (result["limit_batches"], None))
+        except CheckpointError as error:
+            left_out.append(str(error))
+            continue
+        curves.setdefault((name, epochs), {}).setdefault(glimpses, []).append(result)
+    return curves, left_out
 
 
 def tasks() -> list[tuple[str, list[str]]]:

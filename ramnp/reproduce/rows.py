@@ -1,8 +1,8 @@
-"""Train, resume, evaluate and list the rows of the published tables."""
+"""Train, resume, evaluate and list the rows of the published tables, and the points of curves over glimpses."""
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ramnp import data
 from ramnp.analysis.policy import analyse
@@ -12,8 +12,17 @@ from ramnp.data.source import GeneratedSource
 from ramnp.errors import CheckpointError, UsageError
 from ramnp.files import read_json
 from ramnp.network.model import RecurrentAttentionModel
-from ramnp.presets import PRESETS, ROWS, columns, glimpses_and_sensor, number
-from ramnp.reproduce.results import check_same, describe_verdict, read_result, result_path, write_result
+from ramnp.presets import PRESETS, ROWS, Row, columns, glimpses_and_sensor, number
+from ramnp.reproduce.results import (
+    POINTS,
+    check_same,
+    describe_verdict,
+    point_config,
+    read_result,
+    result_path,
+    row_config,
+    write_result,
+)
 from ramnp.training.measure import evaluate_redrawn
 from ramnp.training.run import Run, read_run_config
 from ramnp.training.workers import default_workers
@@ -28,47 +37,71 @@ def run_folder(name: str, seed: int) -> Path:
     return RUNS / f"{name}-seed{seed}"
 
 
-def reproduce(
-    name: str, seed: int, backend: Backend, out: Path, workers: int | None, limit: int | None, import_: str = ""
-) -> None:
-    """Train and evaluate one row with one seed, and print its figure. A run is resumed; a finished result is kept.
+class Training(NamedTuple):
+    """A network to train.
+
+    Attributes:
+        name: what it is called in messages.
+        config: its configuration.
+        row: the row of the tables that it is; None if it is none.
+        result, folder: its result file and its run folder.
+    """
+
+    name: str
+    config: Config
+    row: Row | None
+    result: Path
+    folder: Path
+
+
+def of_row(name: str, seed: int, out: Path) -> Training:
+    """A row of the tables, with its result in `out`."""
+    return Training(name, row_config(name, seed), ROWS[name], result_path(out, name, seed), run_folder(name, seed))
+
+
+def of_point(name: str, glimpses: int, epochs: int, seed: int, out: Path) -> Training:
+    """A point of the curve of a row: the row with another number of glimpses, and a training of `epochs`."""
+    config = point_config(name, glimpses, epochs, seed)
+    point = f"{name}-T{glimpses}"
+    return Training(point, config, None, result_path(out / POINTS, point, seed), run_folder(point, seed))
+
+
+def reproduce(training: Training, backend: Backend, workers: int | None, limit: int | None) -> None:
+    """Train and evaluate one network, and print its figure. A run is resumed; a finished result is kept.
 
     Args:
-        name, seed: the row and the seed.
+        training: the network.
         backend: where to train.
-        out: the folder of the result files.
         workers: number of workers; None for the default, or for that of the run to resume.
         limit: number of batches per epoch, to try it out; None for all.
-        import_: what `--import` named.
 
     Raises:
         CheckpointError: a result or a run folder is damaged, or belongs to another configuration.
         UsageError: the run was started with another number of workers.
         DataError, DivergenceError, OutputError: as in training.
     """
-    path, folder = result_path(out, name, seed), run_folder(name, seed)
+    name, config, row, path, _ = training
     finished = path.exists()
     if finished:
         result = read_result(path)
-        check_same(path, result["config"], name, seed, (result["limit_batches"], limit))
+        check_same(path, result["config"], config, (result["limit_batches"], limit))
     else:
-        result = train(name, seed, backend, folder, workers, limit, import_)
+        result = train(training, backend, workers, limit)
         write_result(path, result)
     error = result["test_error"]["averaged"]
-    if limit is None:
-        verdict = describe_verdict(ROWS[name], error)
+    if limit is not None:
+        verdict = f" does not count: a trial on {limit} batches per epoch"
     else:
-        verdict = f"does not count: a trial on {limit} batches per epoch"
+        verdict = f" {describe_verdict(row, error)}" if row else ""
     when = ", finished before" if finished else ""
-    print(f"{name}, seed {seed}: averaged test error {number(error)} % {verdict} ({path}{when})")
+    print(f"{name}, seed {config.seed}: averaged test error {number(error)} %{verdict} ({path}{when})")
 
 
-def train(
-    name: str, seed: int, backend: Backend, folder: Path, workers: int | None, limit: int | None, import_: str
-) -> dict:
-    """Train one row in its run folder, resuming it if it was started, and return its result."""
-    config = dataclasses.replace(PRESETS[name], seed=seed)
-    earlier = resumable_config(folder, name, seed, limit)
+def train(training: Training, backend: Backend, workers: int | None, limit: int | None) -> dict[str, Any]:
+    """Train a network in its run folder, resuming it if it was started, and return its result."""
+    config, folder = training.config, training.folder
+    title = f"{training.name}, seed {config.seed}"
+    earlier = resumable_config(folder, config, limit)
     if earlier is None:
         config = dataclasses.replace(config, workers=workers or default_workers(config))
     elif workers not in (None, earlier.workers):
@@ -77,36 +110,35 @@ def train(
             "leave --workers out to resume"
         )
     else:
-        config = earlier
-    config = dataclasses.replace(config, import_=import_)
-    with Run(config, data.load(config), backend, folder, limit) as training:
+        config = dataclasses.replace(config, workers=earlier.workers)
+    with Run(config, data.load(config), backend, folder, limit) as run:
         if earlier is None:
-            print(f"{name}, seed {seed}: a new run in {folder}")
-            training.start(anew=True)
+            print(f"{title}: a new run in {folder}")
+            run.start(anew=True)
         else:
-            training.resume()
-            if len(training.metrics) != training.epoch:  # the result needs the errors of every epoch
+            run.resume()
+            if len(run.metrics) != run.epoch:  # the result needs the errors of every epoch
                 raise CheckpointError(
                     f"{folder}/metrics.jsonl is missing or damaged: restore it, or move {folder} aside to train again"
                 )
-            print(f"{name}, seed {seed}: resuming {folder} after epoch {training.epoch} of {config.epochs}")
-        with limit_threads(training.trainer.threads):
-            training.fit()
-            training.finish()
-            return collect(training)
+            print(f"{title}: resuming {folder} after epoch {run.epoch} of {config.epochs}")
+        with limit_threads(run.trainer.threads):
+            run.fit()
+            run.finish()
+            return collect(run)
 
 
-def resumable_config(folder: Path, name: str, seed: int, limit: int | None) -> Config | None:
+def resumable_config(folder: Path, config: Config, limit: int | None) -> Config | None:
     """The configuration of a run folder that can be resumed; None if there is no started run in it.
 
     Raises:
-        CheckpointError: the folder is damaged, or has another configuration than the preset, or another seed.
+        CheckpointError: the folder is damaged, or has another configuration than `config`.
     """
     if not (folder / "checkpoint.npz").exists():  # `Run.start` writes the checkpoint last
         return None
-    config, saved_limit = read_run_config(folder)
-    check_same(folder, config.to_json(), name, seed, (saved_limit, limit))
-    return config
+    earlier, saved_limit = read_run_config(folder)
+    check_same(folder, earlier.to_json(), config, (saved_limit, limit))
+    return earlier
 
 
 def collect(training: Run) -> dict[str, Any]:
@@ -159,12 +191,12 @@ def listing(out: Path, seeds: list[int]) -> str:
 
 def state(name: str, seed: int, out: Path) -> str:
     """The averaged error of a row and a seed, or why there is none yet, in a few words."""
-    path, folder = result_path(out, name, seed), run_folder(name, seed)
+    _, config, _, path, folder = of_row(name, seed, out)
     try:
         if path.exists():
             result = read_result(path)
-            check_same(path, result["config"], name, seed, (result["limit_batches"], None))
+            check_same(path, result["config"], config, (result["limit_batches"], None))
             return number(result["test_error"]["averaged"])
-        return "unfinished" if resumable_config(folder, name, seed, None) else "open"
+        return "unfinished" if resumable_config(folder, config, None) else "open"
     except CheckpointError:
         return "does not match the preset, or is damaged"

@@ -20,6 +20,7 @@ from ramnp.reproduce.results import (
     machines,
     read_result,
     revisions,
+    row_config,
     summarize_redrawn,
     unpublished,
 )
@@ -51,7 +52,7 @@ def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path
     if not result_file.exists():
         raise CheckpointError(f"there is no {result_file}: make it with `python -m ramnp.reproduce {name}`")
     result = read_result(result_file)
-    check_same(result_file, result["config"], name, result["seed"], (result["limit_batches"], None))
+    check_same(result_file, result["config"], row_config(name, result["seed"]), (result["limit_batches"], None))
     saved, _, source = open_trained(run / "best.npz", "test", backend)
     if saved.config != Config.from_json(result["config"]) or saved.epoch != result["evaluated_epoch"]:
         raise CheckpointError(

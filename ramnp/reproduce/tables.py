@@ -13,15 +13,18 @@ from ramnp.analysis.plots import plot_analysis
 from ramnp.analysis.policy import CHOOSERS
 from ramnp.files import write_atomically
 from ramnp.presets import PRESETS, ROWS, glimpses_and_sensor, number
-from ramnp.reproduce.plots import CAPTIONS, plot_by_glimpses, plot_by_task, plot_within_rollouts
+from ramnp.reproduce.plots import CAPTIONS, plot_by_glimpses, plot_by_task, plot_curves, plot_within_rollouts
 from ramnp.reproduce.results import (
     FIGURES,
+    POINTS,
+    Curves,
     Results,
     describe_data,
     judge,
     machines,
     median_over_seeds,
     most_glimpses,
+    read_points,
     read_results,
     revisions,
     summarize_redrawn,
@@ -44,8 +47,10 @@ def write_report(results: Path, report: Path) -> list[Path]:
         OutputError: a file cannot be written.
     """
     counted, left_out = read_results(results)
+    curves, others = read_points(results / POINTS)
     plots = report.with_suffix("")
     pictures = {
+        "curves": plot_curves(curves, plots / "curves.png"),
         "glimpses": plot_by_glimpses(counted, plots / "glimpses.png"),
         "clutter": plot_by_task(counted, plots / "clutter.png"),
         "by_glimpse": plot_within_rollouts(counted, plots / "by_glimpse.png"),
@@ -57,18 +62,25 @@ def write_report(results: Path, report: Path) -> list[Path]:
             policies[name] = plots / f"policy-{name}.png"
             plot_analysis(first["analysis"], f"{name}, seed {first['seed']}", policies[name])
     log = report.with_name(LOG)
-    text = render(counted, left_out, pictures, policies, log if log.exists() else None)
+    text = render(counted, curves, left_out + others, pictures, policies, log if log.exists() else None)
     write_atomically(report, lambda file: file.write(text.encode()))
     return [report, *(path for path in pictures.values() if path), *policies.values()]
 
 
 def render(
-    counted: Results, left_out: list[str], pictures: dict[str, Path | None], policies: dict[str, Path], log: Path | None
+    counted: Results,
+    curves: Curves,
+    left_out: list[str],
+    pictures: dict[str, Path | None],
+    policies: dict[str, Path],
+    log: Path | None,
 ) -> str:
     """The report in Markdown: the conclusion, the tables, the plots, and last how the figures are measured."""
     blocks = ["# Results", summary(counted), LEGEND]
     for task, names in tasks():
         blocks += [f"## {task[0].upper()}{task[1:]}", *task_tables(names, counted)]
+    if curves:
+        blocks += ["## How many glimpses are needed?", *map(curve_table, curves.items())]
     blocks += ["## Plots", *(picture(CAPTIONS[name], path) for name, path in pictures.items() if path)]
     blocks += ["## Does the policy help?", *policy_tables(counted)]
     blocks += [picture(f"{name}: {POLICY_CAPTION}", path) for name, path in policies.items()]
@@ -229,6 +241,24 @@ def figures_line(name: str, results: list[dict[str, Any]] | None, accuracy: bool
         return (*known, "", "", "", "open")
     ours = (spread([result["test_error"][figure] for result in results], shown, reverse=accuracy) for figure in FIGURES)
     return (*known, *ours, reached(name, results))
+
+
+def curve_table(curve: tuple[tuple[str, int], dict[int, list[dict[str, Any]]]]) -> str:
+    """A sentence and a table of the errors of a curve, by number of glimpses."""
+    (name, epochs), points = curve
+    lines = [
+        (
+            str(T),
+            str(len(points[T])),
+            *(spread([each["test_error"][kind] for each in points[T]], number) for kind in FIGURES),
+        )
+        for T in sorted(points)
+    ]
+    best = min(points, key=lambda T: median_error(points[T]))
+    return (
+        f"`{name}` with other numbers of glimpses, each trained for {epochs} epochs. The averaged error is lowest with "
+        f"{best} glimpses.\n\n" + markdown([("glimpses", "seeds", *FIGURES), *lines])
+    )
 
 
 def redrawn_line(name: str, results: list[dict[str, Any]]) -> tuple[str, ...] | None:

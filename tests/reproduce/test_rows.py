@@ -134,7 +134,7 @@ def test_a_changed_preset_is_never_mixed_with_what_was_made_before(command, tmp_
     code, _, err = command("mnist-2", "cnn-mnist")
     assert code == 3
     assert err.count("\n") == 1
-    for part in ("mnist-2-seed0", "lr is 0.003, but 0.5 in", "epochs is 2, but 3 in the preset", "move it aside"):
+    for part in ("mnist-2-seed0", "lr is 0.003, not 0.5", "epochs is 2, not 3", "move it aside"):
         assert part in err
     assert {path: path.read_bytes() for path in before} == before
     assert result_of(tmp_path, "cnn-mnist")  # the other row is trained all the same
@@ -206,6 +206,41 @@ def test_a_run_keeps_its_workers(command, tmp_path):
     assert "started with 1" in err
 
 
+def test_the_points_of_a_curve_differ_only_in_their_glimpses(command, tmp_path):
+    code, out, err = command("mnist-2", "--glimpses", "1-2,4", "--epochs", 1, "--seeds", 3)
+    assert (code, err) == (0, "")
+    folder = tmp_path / "results/glimpses"
+    assert sorted(path.name for path in folder.iterdir()) == [f"mnist-2-T{T}-seed3.json" for T in (1, 2, 4)]
+    for T in (1, 2, 4):
+        config = json.loads((folder / f"mnist-2-T{T}-seed3.json").read_text())["config"]
+        expected = {"seed": 3, "glimpses": T, "epochs": 1, "decay_epochs": 1}
+        assert config == PRESETS["mnist-2"].to_json() | expected
+        assert f"mnist-2-T{T}, seed 3: averaged test error" in out
+    assert "goal" not in out  # which is set for the row's own training
+    assert not list((tmp_path / "results").glob("*.json"))
+
+
+def test_a_curve_is_resumed_skipped_and_not_mixed_with_another_training(command, tmp_path, monkeypatch):
+    flags = ("mnist-2", "--glimpses", "2,3")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 1)
+        assert command(*flags, "--epochs", 2)[0] == 130
+    code, out, _ = command(*flags, "--epochs", 2)
+    assert code == 0
+    assert "mnist-2-T2, seed 0: resuming" in out
+    code, _, err = command(*flags, "--epochs", 3)
+    assert (code, err.count("\n")) == (3, 2)
+    assert "epochs is 2, not 3" in err
+    monkeypatch.setattr(Run, "fit", None)
+    assert command(*flags, "--epochs", 2)[1].count("finished before") == 2
+
+
+def test_without_a_row_the_curves_of_the_paper_are_trained(command, tmp_path):
+    assert command("--glimpses", "1", "--epochs", 1)[0] == 0
+    names = sorted(path.name for path in (tmp_path / "results/glimpses").iterdir())
+    assert names == ["mnist-6-T1-seed0.json", "translated60-6-T1-seed0.json"]
+
+
 @pytest.mark.parametrize("damage", ["{", "[]", '{"preset": "mnist-2"}', ""])
 def test_a_damaged_result_is_said_and_left_alone(command, tmp_path, damage):
     path = tmp_path / "results/mnist-2-seed0.json"
@@ -253,7 +288,13 @@ def test_the_list_says_what_is_to_be_reached_and_how_far_every_row_is(command):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["mnist-3"],
+        ["mnist-1"],
+        ["--glimpses", "0-3"],
+        ["--glimpses", "3-x"],
+        ["--glimpses", "5-4"],
+        ["--glimpses", "1-1000000000000"],
+        ["--epochs", "3"],
+        ["cnn-mnist", "--glimpses", "2"],
         ["--seeds", "0,x"],
         ["--seeds", "-1"],
         ["--workers", "0"],

@@ -16,10 +16,12 @@ from ramnp.files import write_atomically
 from ramnp.presets import PRESETS, ROWS
 from ramnp.reproduce import plots
 from ramnp.reproduce.__main__ import main
-from ramnp.reproduce.results import FIGURES, read_results, result_path, write_result
+from ramnp.reproduce.results import FIGURES, POINTS, read_results, result_path, write_result
 from ramnp.reproduce.tables import LOG, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
+FLOORS = sum(row.floor is not None or row.control is not None for row in ROWS.values())
+GOALS = sum(row.goal is not None for row in ROWS.values())
 WHOLE = {"digits.gz": "content as published (SHA-256)"}
 
 
@@ -86,7 +88,7 @@ def test_without_results_every_row_is_open_and_shows_what_is_published(report, t
         assert (cells["averaged"], cells["reached"]) == ("", "open")
         if "cifar" not in name and row.tensorflow:
             assert cells["TF"] == f"{row.tensorflow:.2f}"
-    assert "None of the 30 rows has a result yet." in text
+    assert f"None of the {len(ROWS)} rows has a result yet." in text
     assert "published data" not in text
     assert ".png" not in text
     assert not (tmp_path / "docs/results").exists()
@@ -109,9 +111,9 @@ def test_a_row_stands_beside_what_is_published(report, write):
         "are the published ones",
     ):
         assert part in text
-    assert "**1 of 16 floors and 1 of 15 goals are met.**\nMissed: none.\n" in text
+    assert f"**1 of {FLOORS} floors and 1 of {GOALS} goals are met.**\nMissed: none.\n" in text
     assert "lower error than the paper (version A) in 1 of the 1 rows that both have.\n" in text
-    assert "1 of 30 rows have a result, with 1 seed each.\n" in text
+    assert f"1 of {len(ROWS)} rows have a result, with 1 seed each.\n" in text
 
 
 def test_the_first_lines_hide_nothing(report, write):
@@ -122,7 +124,7 @@ def test_the_first_lines_hide_nothing(report, write):
     write("mnist-4", git_revision="a" * 40 + "-dirty")
     text = report()
     other = "(2 and 1 of them on data that are not known to be the published ones)"
-    assert f"4 of 16 floors and 2 of 15 goals are met {other}." in text
+    assert f"4 of {FLOORS} floors and 2 of {GOALS} goals are met {other}." in text
     assert "Missed: the goal of `mnist-4`, the goal of `cifar10-6`.\n" in text
     assert "lower error than the paper (version A) in 2 of the 3 rows" in text
     assert "; 1 results were made by code with uncommitted changes.\n" in text
@@ -238,6 +240,26 @@ def test_the_log_is_linked_where_there_is_one(report, tmp_path):
     assert "](results_log.md)" in report()
 
 
+def test_curves_are_tabled_and_drawn_apart_from_the_rows(report, write, tmp_path):
+    assert "How many glimpses" not in report()
+    points = tmp_path / "results" / POINTS
+    for T, averaged in ((1, 5.0), (2, 0.4), (3, 0.5)):
+        config = dataclasses.replace(PRESETS["mnist-6"], glimpses=T, epochs=20, decay_epochs=20).to_json()
+        path = write("mnist-6", averaged=averaged, config=config)
+        points.mkdir(exist_ok=True)
+        path.rename(points / f"mnist-6-T{T}-seed0.json")
+    other = dataclasses.replace(PRESETS["mnist-6"], lr=0.5).to_json()
+    write("mnist-6", averaged=9.0, config=other).rename(points / "mnist-6-T6-seed0.json")
+    text = report()
+    section = text[text.index("## How many glimpses are needed?") : text.index("## Plots")]
+    assert "each trained for 20 epochs. The averaged error is lowest with 2 glimpses." in section
+    assert [line for line in section.splitlines() if line.startswith("| 2")] == ["| 2 | 1 | 0.50 | 0.60 | 0.40 |"]
+    assert "| 6 |" not in section
+    assert "lr is 0.5, not 0.001" in text[text.index("## Files that do not count") :]
+    assert (tmp_path / "docs/results/curves.png").exists()
+    assert "None of the" in text  # rows has a result
+
+
 def test_the_same_files_give_the_same_report(report, write):
     write("mnist-6")
     assert report() == report()
@@ -293,12 +315,12 @@ def test_a_file_with_other_values_stops_the_report(write, tmp_path, changes):
 def test_a_result_of_a_row_that_is_no_more_is_left_out_and_named(write, report, tmp_path):
     write("mnist-6")
     old = write("mnist-4")
-    values = json.loads(old.read_text()) | {"preset": "mnist-7"}
+    values = json.loads(old.read_text()) | {"preset": "mnist-9"}
     old.unlink()
-    write_result(result_path(tmp_path / "results", "mnist-7", 0), values)
+    write_result(result_path(tmp_path / "results", "mnist-9", 0), values)
     text = report()
-    assert "1 of 30 rows have a result" in text
-    assert "mnist-7-seed0.json does not match preset mnist-7 (there is no such row): move it aside" in text
+    assert f"1 of {len(ROWS)} rows have a result" in text
+    assert "mnist-9-seed0.json holds mnist-9, but there is no such row: move it aside" in text
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"preset": "mnist-6"}'])

@@ -430,7 +430,7 @@ animate_glimpses(yours.model, digits.validation.images[:5], digits.validation.la
 # %% [markdown]
 # The dotted line is ignorance, green is the right digit. (The curve starts above that line: this network is deep, its
 # first logits are not small, and so it is sure of wrong answers.) After so short a training it is still often wrong;
-# `make train` goes on for 100 epochs. How it knows where to look, although looking somewhere cannot be differentiated, is
+# `make train` trains for 30 epochs. How it knows where to look, although looking somewhere cannot be differentiated, is
 # the story of the next notebooks.
 #
 # ## What you can now do
