@@ -1,5 +1,13 @@
 """Recurrent Models of Visual Attention, with every forward and backward pass written by hand."""
 
+import signal
+import sys
+
+# Python calls this "-m" while it looks for a command, `python -m ramnp.train`. Until that has imported what it needs
+# and listens itself (`cli.run`), Ctrl-C ends it as the system has it, and not with a traceback.
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -17,13 +17,14 @@ from typing import Any, NoReturn
 from ramnp import own_parts
 from ramnp.backend import Backend, get_backend, select_device
 from ramnp.config import AugmentConfig, Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
-from ramnp.errors import OutputError, RamnpError, UsageError, first_line
-from ramnp.files import read_json
+from ramnp.errors import OutputError, RamnpError, UsageError, first_line, is_too_big
+from ramnp.files import expand, read_json
 from ramnp.presets import DEFAULT, PRESETS
 
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it: 128 + SIGINT
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, the end of a job, the end of a session; not every system has all
 GRACE = 1.0  # seconds after a stop in which more of them, such as a second Ctrl-C, change nothing
+MOST = 1_000_000_000  # bound of what a flag counts
 BACKENDS = ("numpy", "cupy", "auto")
 BACKEND_HELP = "where to compute; auto takes a GPU if one works"
 
@@ -50,9 +51,9 @@ def description(docstring: str | None) -> str:
 
 
 def count(text: str) -> int:
-    """Parse a flag's value that counts something: an integer of at least 1."""
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    """Parse a flag's value that counts something: an integer of at least 1, and below `MOST`."""
+    if not 1 <= (value := int(text)) < MOST:
+        raise argparse.ArgumentTypeError(f"must be at least 1 and below {MOST}, got {value}")
     return value
 
 
@@ -83,8 +84,8 @@ def chosen_backend(arguments: argparse.Namespace) -> Backend:
 
 def located(source: str) -> str:
     """What `--import` names: the path of a file, from the root, or else the name of a module."""
-    file = Path(source if source.endswith(".py") else f"{source}.py").expanduser()
-    return str(file.resolve()) if source.endswith(".py") or file.is_file() else source
+    file = expand(source if source.endswith(".py") else f"{source}.py")
+    return os.path.realpath(file) if source.endswith(".py") or file.is_file() else source
 
 
 def add_import_flag(parser: Parser) -> None:
@@ -164,7 +165,7 @@ def chosen_config(arguments: argparse.Namespace, start: Config | None = None) ->
         config = start
     config = dataclasses.replace(config, **{"import_": ""} | given_flags(arguments))
     if config.data_path:  # absolute, so that the run can be resumed from any folder
-        config = dataclasses.replace(config, data_path=str(Path(config.data_path).expanduser().resolve()))
+        config = dataclasses.replace(config, data_path=os.path.realpath(expand(config.data_path)))
     return config
 
 
@@ -222,30 +223,59 @@ def one_stop() -> Iterator[None]:
 def run(main: Callable[[], int]) -> NoReturn:
     """Exit with the code that `main` returns. Report an error in one line, and exit with its code."""
     os.environ["MPLBACKEND"] = "agg"  # commands only write pictures into files: no window is needed
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no error
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is no error; a log file gets each line at once.
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     with one_stop():
         try:
-            sys.exit(main())
+            try:
+                code: Any = main()
+            except SystemExit as end:  # after --help, for example
+                code = end.code
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.flush()  # while an error can still be reported
+            sys.exit(code)
         except RamnpError as error:
             _fail(error, error.exit_code)
         except KeyboardInterrupt as stop:
             _fail("interrupted", code_of(stop))
-        except MemoryError as error:
+        except (MemoryError, ValueError) as error:
+            if not is_too_big(error):
+                raise
             _fail(f"out of memory ({first_line(error)}): choose smaller sizes", UsageError.exit_code)
         except BrokenPipeError:  # the reader, such as `head`, has closed the pipe; exit quietly
-            # Python flushes stdout once more at exit; without this redirection that would raise the error again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             sys.exit(OutputError.exit_code)
         except OSError as error:
+            _discard_output()
             _fail(f"cannot read or write: {first_line(error)}", OutputError.exit_code)
+
+
+def _open_streams() -> None:
+    """Open stdout and stderr if the process was started without. Otherwise the next file would take their places."""
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            with suppress(OSError):
+                os.fstat(number)  # raises an error if it is closed
+                continue
+            os.open(os.devnull, os.O_RDWR)  # takes the first free number
+            if number:
+                setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 def tell(text: str) -> None:
     """Print on stderr. After SIGHUP there may be no terminal left; that must not end in a traceback."""
     with suppress(OSError):
         print(text, file=sys.stderr)
+
+
+def _discard_output() -> None:
+    """Send what is still to be written on stdout nowhere. Python tries once more at exit, and would report an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with suppress(OSError, ValueError):  # ValueError: it is no file, as in a test
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: object, code: int) -> NoReturn:

@@ -293,6 +293,8 @@ class Field(NamedTuple):
             value = float(value) if abs(value) < 2**1000 else math.inf
         if type(value) is not self.kind:
             raise UsageError(f"{flag(name)} must be a {self.kind.__name__}, got {value!r}")
+        if self.kind is str and "\0" in value:
+            raise UsageError(f"{flag(name)} must not hold the character NUL, got {value!r}")
         if self.kind is float and not math.isfinite(value):
             raise UsageError(f"{flag(name)} must be finite, got {value}")
         if self.range is not None and value not in self.range:

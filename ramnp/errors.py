@@ -61,3 +61,9 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message that has words in it, or else the name of its type."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if any(map(str.isalnum, line))), type(error).__name__)
+
+
+def is_too_big(error: Exception) -> bool:
+    """Whether an array was asked for that does not fit. NumPy's error is a ValueError if it would fit no memory."""
+    refused = ("Maximum allowed dimension exceeded", "array is too big")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in refused)

@@ -20,6 +20,8 @@ def load(source: str) -> None:
     Raises:
         UsageError: that failed.
     """
+    if source.endswith(".py") and Path(source).exists() and not Path(source).is_file():
+        raise UsageError(f"--import {source}: it is not a file")
     try:
         registry.load(source)
     except Exception as error:
@@ -40,7 +42,7 @@ def remember(source: str) -> None:
         _notes().parent.mkdir(parents=True, exist_ok=True)
         with _notes().open("a") as notes:
             notes.write(line + "\n")
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home
         pass
 
 
@@ -49,7 +51,7 @@ def is_remembered(source: str) -> bool:
     line = _fingerprint(source)
     try:
         return line is not None and line in _notes().read_text().splitlines()
-    except OSError:
+    except (OSError, RuntimeError):
         return False
 
 

@@ -43,6 +43,8 @@ def listed(images: Iterable[str]) -> Iterator[Path]:
     """The files to answer: those on the command line, and for `-` those on stdin."""
     for image in images:
         if image == "-":
+            if sys.stdin is None:
+                raise UsageError("- stands for a list on stdin, and stdin is closed")
             for line in sys.stdin.buffer:  # bytes, since a name need not be in the encoding of the terminal
                 if name := line.rstrip(b"\r\n"):
                     yield Path(os.fsdecode(name))

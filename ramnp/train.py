@@ -42,7 +42,7 @@ from ramnp.cli import (
 )
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
-from ramnp.errors import DivergenceError, OutputError, UsageError, first_line
+from ramnp.errors import DivergenceError, OutputError, UsageError, first_line, is_too_big
 from ramnp.presets import listing
 from ramnp.training import checkpoint
 from ramnp.training.checkpoint import Checkpoint
@@ -189,7 +189,9 @@ def main(argv: list[str] | None = None) -> int:
             dry_run(config, dataset, backend)
             return 0
         return train(arguments, config, dataset, backend, init)
-    except MemoryError as error:
+    except (MemoryError, ValueError) as error:
+        if not is_too_big(error):
+            raise
         reason = first_line(error)
     # The error is gone here, and with it the arrays of the training.
     raise too_large(config, dataset, backend, reason)

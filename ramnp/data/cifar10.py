@@ -16,6 +16,7 @@ from ramnp.data.files import Published, read_file
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import Task
 from ramnp.errors import DataError, first_line
+from ramnp.files import open_regular
 from ramnp.registry import register
 
 SIDE, CHANNELS = 32, 3
@@ -68,7 +69,7 @@ def read_archive(path: Path) -> dict[str, Split]:
     found = {}
     limit = (len(TRAIN) + 1) * RECORDS * RECORD + OTHER
     try:
-        with gzip.open(path) as unzipped:
+        with open_regular(path) as packed, gzip.open(packed) as unzipped:
             stream = Bounded(unzipped, limit)
             with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for number, member in enumerate(archive):

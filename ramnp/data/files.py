@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ramnp.errors import DataError, first_line
+from ramnp.files import expand, open_regular
 
 
 def data_root() -> Path:
     """The folder that holds one folder per data set."""
     if chosen := os.environ.get("RAMNP_DATA"):
-        return Path(chosen).expanduser()
+        return expand(chosen)
     beside = Path(__file__).resolve().parents[2] / "datasets"
     if beside.is_dir():
         return beside
@@ -77,7 +78,7 @@ def md5_of(path: Path) -> str:
         DataError: the file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "md5").hexdigest()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
@@ -90,7 +91,7 @@ def read_file(path: Path, limit: int) -> bytes:
         DataError: the file cannot be read, or is longer.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise DataError(f"{path} has {size:,} bytes, more than the limit of {limit:,}")
@@ -109,7 +110,7 @@ def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
     """
     advice = "delete it and run again to download a new copy, or restore it from the repository"
     try:
-        with gzip.open(path, "rb") as file:
+        with open_regular(path) as packed, gzip.open(packed) as file:
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or truncated ({error}): {advice}") from error
@@ -140,6 +141,7 @@ def open_zip(path: Path, members: int, ratio: int = RATIO) -> Archive:
             outside it.
     """
     try:
+        open_regular(path).close()
         archive = Archive(path)
         archive.left = ratio * path.stat().st_size + LITTLE
     except Exception as error:  # zipfile reports damage in many types

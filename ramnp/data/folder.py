@@ -13,6 +13,7 @@ from ramnp.data.images import read_image_file
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
 from ramnp.errors import DataError
+from ramnp.files import expand
 from ramnp.registry import register
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".webp")
@@ -29,7 +30,7 @@ def read_folder(path: str | os.PathLike[str]) -> tuple[Split, tuple[str, ...]]:
     Raises:
         DataError: there are fewer than two classes, a class is empty, an image is damaged, or sizes differ.
     """
-    path = Path(path).expanduser()
+    path = expand(path)
     try:
         classes = sorted(entry for entry in path.iterdir() if entry.is_dir() and visible(entry))
         files = [(label, file) for label, folder in enumerate(classes) for file in sorted(folder.iterdir())]

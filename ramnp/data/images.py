@@ -13,6 +13,7 @@ from PIL import Image
 
 from ramnp.data.files import read_file
 from ramnp.errors import DataError, UsageError, first_line
+from ramnp.files import expand
 
 Images: TypeAlias = npt.ArrayLike | Image.Image | os.PathLike[str] | Sequence[Any]  # see `batch_of`
 KINDS = (np.ndarray, Image.Image, str, os.PathLike)  # what a list of single images may hold
@@ -120,7 +121,7 @@ def batch_of(images: Images, image_shape: tuple[int, int, int]) -> np.ndarray:
 def one_image(image: Any, number: int, channels: int) -> tuple[str, np.ndarray]:
     """A name for messages, and the pixels (H, W, C) of one image of a list."""
     if isinstance(image, str | os.PathLike):
-        name, pixels = str(image), read_image_file(Path(image).expanduser())
+        name, pixels = str(image), read_image_file(expand(image))
     elif isinstance(image, Image.Image):
         name = f"image {number}"
         pixels = pixels_of(image, name)

@@ -8,6 +8,7 @@ from ramnp.config import DataConfig
 from ramnp.data.files import Published, data_root, locate, md5_of
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.errors import DataError, UsageError
+from ramnp.files import expand
 
 SEED = 0  # seeds the order into which the user's own images are shuffled
 
@@ -86,7 +87,7 @@ class OwnTask(Task):
     source = "--data-path"
 
     def place(self, config: DataConfig) -> Path:
-        return Path(config.data_path).expanduser()
+        return expand(config.data_path)
 
     def files(self, config: DataConfig) -> list[Path]:
         return [self.place(config)] if config.data_path and self.place(config).exists() else []

@@ -26,6 +26,8 @@ from ramnp.files import write_atomically
 from ramnp.gradcheck.own import PARTS, added, check_part
 from ramnp.gradcheck.report import ERROR, Row, dumps, from_json, merge, passed, summary, table
 
+LONGEST = 86_400  # seconds for a part
+
 
 def in_child(path: Path, only: str, seed: int, timeout: float) -> dict[str, Any]:
     """What `ramnp.gradcheck.student` finds, run apart, so that it may hang or crash."""
@@ -84,8 +86,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too; autograders read it")
     parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for each part of your file (20)")
     arguments = parser.parse_args(argv)
-    if not arguments.timeout > 0:
-        raise UsageError(f"--timeout must be above 0, got {arguments.timeout:g}")
+    if not 0 < arguments.timeout <= LONGEST:
+        raise UsageError(f"--timeout must be above 0 and at most {LONGEST:,} (a day), got {arguments.timeout:g}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
     if arguments.file:

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ramnp.errors import UsageError
-from ramnp.files import write_atomically
+from ramnp.files import expand, write_atomically
 from ramnp.network.look import Look, Step
 from ramnp.pictures.axes import png, readable, save_figure, show
 
@@ -56,7 +56,7 @@ def film(look: Look, file: str | os.PathLike[str], seconds: float = 0.8) -> None
         UsageError: the name does not end in .gif.
         OutputError: the file cannot be written.
     """
-    path = Path(file).expanduser()
+    path = expand(file)
     if path.suffix.lower() != ".gif":
         raise UsageError(f"a film is a GIF: choose a name that ends in .gif, not {path}")
     frames = [_frame(look, t) for t in range(len(look.steps))]

@@ -114,7 +114,7 @@ def train(training: Training, backend: Backend, workers: int | None, limit: int 
     with Run(config, data.load(config), backend, folder, limit) as run:
         if earlier is None:
             print(f"{title}: a new run in {folder}")
-            run.start(anew=True)
+            run.start()
         else:
             run.resume()
             if len(run.metrics) != run.epoch:  # the result needs the errors of every epoch

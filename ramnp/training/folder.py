@@ -14,8 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ramnp import schema
 from ramnp.errors import OutputError, UsageError, first_line
-from ramnp.files import make_folder
+from ramnp.files import make_folder, read_json
 
 LOCK = ".lock"
 LEFTOVER = re.compile(r".+\.\d+\.tmp")  # a file that `write_atomically` did not finish, because the process was killed
@@ -37,6 +38,7 @@ class Lock:
         try:
             self.lock.acquire()
             self.file.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            self.identity = self.file.stat()
         except Timeout:
             raise UsageError(
                 f"{folder} is in use by {self.holder()}: wait until it ends, or choose another folder"
@@ -57,18 +59,26 @@ class Lock:
         return "another process"
 
     def check(self) -> None:
-        """Check that the folder is still there.
+        """Check that the folder is still there, and has not been made again by another run.
 
         Raises:
             OutputError: it was deleted or moved.
         """
-        if not self.file.exists():
+        if not self.is_mine():
             raise OutputError(f"{self.folder} was deleted or moved while the run was using it: nothing can be saved")
+
+    def is_mine(self) -> bool:
+        """Whether the lock file is the one that was locked. As long as it is open, no other gets its number."""
+        try:
+            return os.path.samestat(self.file.stat(), self.identity)
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the lock back. The file goes first: whoever opened it before finds that it is gone, and looks again."""
         with suppress(OSError):
-            self.file.unlink(missing_ok=True)
+            if self.is_mine():
+                self.file.unlink(missing_ok=True)
         self.lock.release()
 
 
@@ -77,23 +87,34 @@ def foreign(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name != LOCK and not LEFTOVER.fullmatch(name))
 
 
-def claim_new(folder: Path, numbered: bool = False, anew: bool = False) -> Lock:
+def unstarted(folder: Path) -> bool:
+    """Whether no run has finished its start here: the folder is empty, or holds no more than config.json of a run."""
+    names = foreign(folder)
+    if names != ["config.json"]:
+        return not names
+    try:
+        read_json(folder / "config.json", schema.RunConfigFile)  # a config.json by hand is not ours to replace
+    except UsageError:
+        return False
+    return True
+
+
+def claim_new(folder: Path, numbered: bool = False) -> Lock:
     """Make the folder of a new run, and lock it. What killed processes left there is removed.
 
     Args:
         numbered: if the folder exists, make the next free one of `folder`-2, `folder`-3, ...
-        anew: the folder may hold a config.json, and nothing else.
 
     Raises:
         UsageError: the folder holds files, or another process uses it.
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made or listed.
     """
     if numbered:
         folder = make_numbered(folder)
     else:
         make_folder(folder)
     lock = Lock(folder)
-    if foreign(folder) not in ([], ["config.json"] if anew else []):
+    if not unstarted(folder):
         lock.release()
         raise not_empty(folder)
     clean(folder)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ramnp.backend import Backend
 from ramnp.config import Config
 from ramnp.data.source import DataSet
-from ramnp.errors import DivergenceError, UsageError
+from ramnp.errors import DivergenceError, UsageError, is_too_big
 from ramnp.training.run import Run
 
 
@@ -44,8 +44,10 @@ def fits(config: Config, dataset: DataSet, backend: Backend) -> bool:
             run.start()
             run.fit()
             run.finish()
-        except MemoryError:
-            return False
         except DivergenceError:  # of the numbers, which is another matter
             pass
+        except (MemoryError, ValueError) as error:
+            if not is_too_big(error):
+                raise
+            return False
     return True

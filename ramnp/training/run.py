@@ -19,11 +19,11 @@ from ramnp.backend import Backend
 from ramnp.config import Config
 from ramnp.data.source import SPLITS, DataSet
 from ramnp.errors import CheckpointError, DataError, DivergenceError, UnknownPartError, UsageError, first_line
-from ramnp.files import read_json, write_atomically, write_json
+from ramnp.files import LONGEST_JSON, open_regular, read_json, write_atomically, write_json
 from ramnp.presets import changes, title
 from ramnp.schema import SchemaError
 from ramnp.training import checkpoint
-from ramnp.training.folder import Lock, claim_new, clean, foreign, not_empty
+from ramnp.training.folder import Lock, claim_new, clean, not_empty, unstarted
 from ramnp.training.measure import answers
 from ramnp.training.optim import learning_rate
 from ramnp.training.progress import Bar
@@ -100,13 +100,12 @@ class Run:
         if not self.quiet:
             Bar.write(text, file=sys.stdout)
 
-    def start(self, init: checkpoint.Checkpoint | None = None, numbered: bool = False, anew: bool = False) -> None:
+    def start(self, init: checkpoint.Checkpoint | None = None, numbered: bool = False) -> None:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
         Args:
             init: trained weights to start from, as far as they fit (`transfer`).
             numbered: if the folder exists, make the next free one: its name followed by -2, -3, ...
-            anew: the folder may hold the config.json of a run that was stopped before its first checkpoint.
 
         Raises:
             UsageError: the folder is not empty, or another process uses it; or no weights of `init` fit.
@@ -117,7 +116,7 @@ class Run:
             source = "/".join(init.path.parts[-2:]) if init.path else "a model in memory"
             self.init = f"{source}, epoch {init.epoch}"
             self.say(f"starts from {self.init}; new weights: {', '.join(new) or 'none'}")
-        self.lock = claim_new(self.folder, numbered, anew)
+        self.lock = claim_new(self.folder, numbered)
         self.folder = self.lock.folder
         self.write_config()
         self.save()
@@ -137,10 +136,11 @@ class Run:
         self.lock = Lock(self.folder)
         started_with = read_started(self.folder)
         self.init, self.changed = started_with.get("init"), started_with.get("changed_when_resumed", [])
-        if set(foreign(self.folder)) == {"config.json"}:  # stopped before the first checkpoint: nothing to restore
+        if unstarted(self.folder):  # stopped before the first checkpoint: nothing to restore
             if self.init:
                 raise CheckpointError(
-                    f"{self.folder} lacks the weights that it started from: start it again with --init"
+                    f"{self.folder} lacks the weights that it started from: "
+                    f"start it again with --init and --out {self.folder}"
                 )
             self.check_data(started_with)
             self.save()
@@ -426,14 +426,24 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The epochs in metrics.jsonl, up to the first damaged line; empty if there is no file."""
+    """The epochs in metrics.jsonl, up to the first damaged line; empty if there is no file.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
     lines: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_text(errors="replace").splitlines():
-            try:
-                lines.append(schema.parse(text, schema.Metrics))
-            except SchemaError:
-                break
+    try:
+        with open_regular(path) as file:
+            content = file.read(LONGEST_JSON).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path} ({error.strerror}): move it away") from error
+    for text in content.splitlines():
+        try:
+            lines.append(schema.parse(text, schema.Metrics))
+        except SchemaError:
+            break
     return lines
 
 
@@ -441,13 +451,13 @@ def new_folder(out: Path | None, config: Config) -> Path:
     """The folder of a new run: `out`, or if None, a folder in runs/ named after preset, seed and time.
 
     Raises:
-        UsageError: the folder exists and is not empty.
+        UsageError: something is there that is not a folder, or in which a run was started.
     """
     if out is None:
         now = datetime.now().strftime("%Y%m%d-%H%M%S")
         name = config.preset + ("-changed" if changes(config) else "")
         return Path("runs") / f"{name}-seed{config.seed}-{now}"
-    if out.exists() and (not out.is_dir() or foreign(out)):
+    if out.exists() and not (out.is_dir() and unstarted(out)):
         raise not_empty(out)
     return out
 

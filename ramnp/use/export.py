@@ -18,14 +18,13 @@ A test holds it against onnxruntime. onnx is in the extra `onnx`: `pip install '
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ramnp.backend import NUMPY
 from ramnp.errors import BackendError, UsageError
-from ramnp.files import write_atomically
+from ramnp.files import expand, write_atomically
 from ramnp.network.convolution import Conv2D
 from ramnp.network.core import GRU, LSTM, RNN, Core
 from ramnp.network.glimpse import ConvGlimpseNetwork, GlimpseNetwork
@@ -99,7 +98,7 @@ def export_onnx(model: TrainedModel, path: str | os.PathLike[str]) -> None:
         OutputError: the file cannot be written.
     """
     content = graph_of(model).SerializeToString()
-    write_atomically(Path(path).expanduser(), lambda file: file.write(content))
+    write_atomically(expand(path), lambda file: file.write(content))
 
 
 def graph_of(trained: TrainedModel) -> Any:

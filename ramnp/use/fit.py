@@ -22,6 +22,7 @@ from ramnp.data.arrays import check_images
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import SEED
 from ramnp.errors import DivergenceError, UsageError
+from ramnp.files import expand
 from ramnp.presets import DEFAULT, PRESETS
 from ramnp.training import checkpoint
 from ramnp.training.run import Run
@@ -88,7 +89,7 @@ def fit(
     config = chosen(preset, start, epochs, dataset, changes)
     backend = get_backend(backend) if isinstance(backend, str) else backend
     with ExitStack() as stack:
-        folder = Path(out).expanduser() if out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = expand(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         run = stack.enter_context(Run(config, dataset, backend, folder, quiet=quiet))
         run.start(start.checkpoint() if start else None)
         live = TrainedModel(run.trainer.model, dataset.class_names or (), 0)

@@ -6,7 +6,6 @@ model.predict("digit.png"), model.class_names, model.look("digit.png")
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,7 @@ from ramnp.backend import Backend, get_backend
 from ramnp.config import Config
 from ramnp.data.images import Images, batch_of
 from ramnp.errors import UsageError
+from ramnp.files import expand
 from ramnp.network.classifier import Classifier
 from ramnp.network.look import Floats, Look, looks
 from ramnp.network.model import RecurrentAttentionModel
@@ -103,7 +103,7 @@ class TrainedModel:
         Raises:
             OutputError: that failed.
         """
-        checkpoint.save(Path(path).expanduser(), self.checkpoint())
+        checkpoint.save(expand(path), self.checkpoint())
 
     def checkpoint(self) -> Checkpoint:
         """The weights, and what else makes the model."""
@@ -134,7 +134,7 @@ def load(path: str | os.PathLike[str], backend: Backend | str = "auto", *, glimp
         BackendError: the backend cannot be used.
         UsageError: the model sees the whole image, and has no glimpses.
     """
-    saved = checkpoint.load(find_weights(Path(path).expanduser()))
+    saved = checkpoint.load(find_weights(expand(path)))
     if glimpses is not None:
         saved = saved.adapted(glimpses)
     model = saved.model(get_backend(backend) if isinstance(backend, str) else backend)

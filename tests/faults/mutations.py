@@ -29,7 +29,8 @@ from PIL import Image
 
 from ramnp.backend import NUMPY
 from ramnp.config import Config
-from ramnp.data import arrays, cifar10, folder, mnist, omniglot
+from ramnp.data import arrays, cifar10, files, folder, mnist, omniglot
+from ramnp.data.source import DataSet, Split
 from ramnp.errors import RamnpError
 from ramnp.files import read_json
 from ramnp.reproduce.results import read_result
@@ -40,6 +41,8 @@ MEMORY, SECONDS = 1 << 30, 10  # limits: bytes of a child's address space, secon
 SHARE = 250  # files per child
 CONFIG = Config(units=8, what_units=4, where_units=4, glimpse_units=8, glimpses=2, patch=4, batch_size=4)
 RESULT = Path(__file__).parents[2] / "results" / "mnist-6-seed0.json"
+SPLIT = Split(np.zeros((8, 12, 12, 1), np.uint8), np.arange(8) % 3)
+DATA = DataSet("arrays", 3, SPLIT, SPLIT[:0], SPLIT)
 # What is put in the place of a value in JSON.
 VALUES: tuple[Any, ...] = (
     *(None, True, "", "x", [], {}, [1], {"a": 1}, -1, 0, 1, -5, 1.5, 1e308, 2**31, 2**63, 10**30, 10**400),
@@ -173,6 +176,33 @@ def read_idx(path: Path) -> Any:
     return mnist.parse_idx(path.read_bytes(), 3, str(path))
 
 
+def make_gzip(place: Path) -> Path:
+    (place / "idx.gz").write_bytes(gzip.compress(make_idx(place).read_bytes(), mtime=0))
+    return place / "idx.gz"
+
+
+def read_gzip(path: Path) -> Any:
+    return mnist.parse_idx(files.read_gzip(path, 166), 3, str(path))
+
+
+def make_run(place: Path) -> Path:
+    """A run of one epoch; a mutation meets its checkpoint, and `read_run` resumes it."""
+    with run.Run(CONFIG, DATA, NUMPY, place / "whole", quiet=True) as training:
+        training.start()
+        training.fit(lambda line: True)
+    return place / "whole" / "checkpoint.npz"
+
+
+def read_run(path: Path) -> Any:
+    copy = path.parents[1] / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(path.parent, copy)
+    with run.Run(CONFIG, DATA, NUMPY, copy, quiet=True) as training:
+        training.resume()
+        resumed = training.snapshot()
+    return resumed.parameters, resumed.optimizer, resumed.epoch
+
+
 def image_maker(kind: str) -> Callable[[Path], Path]:
     def make(place: Path) -> Path:
         rng = np.random.default_rng(0)
@@ -192,6 +222,7 @@ def read_images(path: Path) -> Any:
 
 SUBJECTS: dict[str, Subject] = {
     "checkpoint": Subject(make_checkpoint, read_checkpoint, whole=True),
+    "run": Subject(make_run, read_run, whole=True),
     "config.json": Subject(make_config, lambda path: run.read_run_config(path.parent)),
     "metrics.jsonl": Subject(make_metrics, run.read_lines),
     "result": Subject(make_result, read_result),
@@ -202,6 +233,7 @@ SUBJECTS: dict[str, Subject] = {
     "arrays": Subject(make_arrays, arrays.read_arrays, whole=True),
     "npy": Subject(make_npy, read_npy),
     "idx": Subject(make_idx, read_idx),
+    "idx.gz": Subject(make_gzip, read_gzip, whole=True),
     **{kind: Subject(image_maker(kind), read_images) for kind in ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")},
 }
 
@@ -300,7 +332,7 @@ def damaged(name: str, content: bytes, rng: np.random.Generator) -> tuple[bytes,
     """A damaged file, and whether it was damaged below its checksums."""
     if name in ("config.json", "metrics.jsonl", "result", "configuration") and rng.random() < 0.7:
         return damage_text(content, rng), False
-    if name in ("checkpoint", "Omniglot", "arrays") and rng.random() < 0.6:
+    if name in ("checkpoint", "run", "Omniglot", "arrays") and rng.random() < 0.6:
         return damage_members(content, rng), False
     if name == "CIFAR-10 headers" and rng.random() < 0.8:
         return damage_tar(content, rng), False

@@ -102,7 +102,7 @@ def test_after_ctrl_c_the_same_command_goes_on_to_the_same_figures(command, tmp_
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(command, tmp_path):
     folder = tmp_path / "runs/reproduce/mnist-2-seed0"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{")
+    (folder / "config.json").write_text(json.dumps({"config": PRESETS["mnist-4"].to_json(), "limit_batches": None}))
     assert command("mnist-2")[0] == 0
     assert result_of(tmp_path)["epochs"] == 2
 

@@ -16,7 +16,7 @@ import pytest
 from running import REPOSITORY, SMALL, assert_fails, assert_same_run, run_module
 
 from ramnp.errors import CheckpointError, OutputError, UsageError
-from ramnp.training.folder import LOCK, Lock, claim_new, foreign, make_numbered
+from ramnp.training.folder import LOCK, Lock, claim_new, foreign, make_numbered, unstarted
 
 # A command in a process of its own, which may have been started to ignore signals: the first line undoes that.
 COMMAND = (
@@ -113,6 +113,21 @@ def test_what_a_killed_process_left_is_no_content(tmp_path):
     assert os.listdir(tmp_path) == ["mine.tmp"]
 
 
+def test_a_folder_that_another_run_made_again_is_not_ours(tmp_path):
+    """Its lock is the other's: we must neither write beside it nor remove it."""
+    folder = tmp_path / "run"
+    first = claim_new(folder)
+    shutil.rmtree(folder)
+    second = claim_new(folder)
+    with pytest.raises(OutputError, match="was deleted or moved"):
+        first.check()
+    first.release()
+    second.check()
+    with pytest.raises(UsageError, match="in use by process"):
+        Lock(folder)
+    second.release()
+
+
 def test_a_folder_that_cannot_be_written_to_is_an_output_error(tmp_path, monkeypatch):
     from ramnp.training import folder
 
@@ -206,6 +221,37 @@ def test_a_run_stopped_before_its_first_checkpoint_is_resumed_from_epoch_0(data,
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert_same_run(finished / "1", folder)
     assert sorted(os.listdir(folder)) == sorted(os.listdir(finished / "1"))
+
+
+def test_a_folder_of_a_run_stopped_before_its_first_checkpoint_can_be_used_anew(data, finished, tmp_path):
+    """With other flags, too: nothing was trained that could be lost."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(finished / "1" / "config.json", folder)
+    outcome = train(data, "--epochs", 2, "--seed", 2, "--out", folder)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert_same_run(finished / "2", folder)
+
+
+def test_the_advice_for_a_start_from_weights_that_was_stopped_leads_on(data, finished, tmp_path):
+    """--resume says to start again, and that is not refused."""
+    folder, weights = tmp_path / "run", finished / "1" / "best.npz"
+    folder.mkdir()
+    described = json.loads((finished / "1" / "config.json").read_text()) | {"init": "1/best.npz, epoch 1"}
+    (folder / "config.json").write_text(json.dumps(described))
+    outcome = run_module("ramnp.train", "--resume", folder, "--backend", "numpy")
+    assert_fails(outcome, 3, f"start it again with --init and --out {folder}")
+    outcome = train(data, "--epochs", 1, "--init", weights, "--out", folder)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"units": 16}', '{"config": {}}'])
+def test_a_config_json_by_hand_is_not_replaced(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    assert not unstarted(tmp_path)
+    with pytest.raises(UsageError, match="not an empty folder"):
+        claim_new(tmp_path)
+    assert (tmp_path / "config.json").read_text() == text
 
 
 # How a run ends.
