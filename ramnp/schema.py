@@ -98,6 +98,69 @@ class Epoch(TypedDict):
     validation_error: Errors | None
 
 
+Pair = tuple[float, float]  # x and y
+Extent = tuple[float, float, float, float]  # of a map: left, right, bottom, top
+Maps = list[list[list[Count]]]  # a map per glimpse
+
+
+class ByGlimpse(TypedDict):
+    """Errors in percent after each glimpse."""
+
+    one: list[Percent]
+    averaged: list[Percent]
+
+
+class Paths(TypedDict):
+    """How much the locations spread after the first glimpse."""
+
+    pixels: Pair
+    from_centre: list[Pair]
+    between_images: list[Pair]
+    between_starts: list[Pair]
+
+
+class Looks(TypedDict):
+    """How often each cell of the image was looked at."""
+
+    extent: Extent
+    counts: Maps
+
+
+class Choices(TypedDict):
+    """A figure for the locations of the policy, by glimpse, and for others."""
+
+    policy: list[float]
+    random: float
+    centre: float
+
+
+class Information(TypedDict):
+    """What the locations tell about the place of the digit, in bits."""
+
+    bits: list[float]
+    shuffled: list[float]
+
+
+class Digit(TypedDict):
+    """Where the glimpses are, seen from the digit."""
+
+    distance: Choices
+    inside: Choices
+    information: Information
+    extent: Extent
+    side: Pair
+    counts: Maps
+
+
+class Analysis(TypedDict):
+    """What the policy does, see `analysis/policy.py`."""
+
+    errors: dict[str, ByGlimpse]
+    paths: NotRequired[Paths]
+    looks: NotRequired[Looks]
+    digit: NotRequired[Digit]
+
+
 class RowErrors(Errors):
     """The three errors, all of them."""
 
@@ -125,7 +188,7 @@ class Result(TypedDict):
     device: str | None
     data: dict[str, str]
     history: list[Epoch]
-    analysis: dict[str, Any] | None
+    analysis: Analysis | None
     redrawn: NotRequired[list[RowErrors] | None]
     earlier_revisions: NotRequired[list[str | None]]
     earlier_machines: NotRequired[list[str | None]]

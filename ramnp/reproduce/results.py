@@ -21,10 +21,12 @@ from statistics import mean, median
 from typing import Any, NamedTuple
 
 from ramnp import schema
+from ramnp.analysis.policy import BINS, CHOOSERS
 from ramnp.config import Config
 from ramnp.errors import CheckpointError, UsageError, first_line
 from ramnp.files import read_json, write_atomically
 from ramnp.presets import PRESETS, ROWS, Row, number
+from ramnp.schema import SchemaError
 
 MAY_DIFFER = ("workers", "import_")  # fields in which runs of the same training may differ
 Results = dict[str, list[dict[str, Any]]]  # the results of each row, sorted by seed
@@ -178,6 +180,33 @@ def describe_verdict(row: Row, error: float) -> str:
     return f"meets its goal of less than {number(row.goal)} %"
 
 
+def check_analysis(result: dict[str, Any]) -> int:
+    """Check that a result, which fits its preset, has what the report shows of its policy. Return T, or 0 without one.
+
+    Raises:
+        SchemaError: parts are missing, or differ in the number of glimpses.
+    """
+    analysis, row = result["analysis"], PRESETS[result["preset"]]
+    if row.model != "ram":
+        return 0
+    needed = ("errors", "looks", "paths") if row.policy == "learned" else ("errors",)
+    choosers = CHOOSERS if row.policy == "learned" else ("policy",)
+    if not analysis or not analysis.keys() >= set(needed) or not analysis["errors"].keys() >= set(choosers):
+        raise SchemaError(f"its analysis lacks one of {', '.join((*needed, *choosers))}")
+    steps = len(analysis["errors"]["policy"]["averaged"])
+    lengths = [len(figures) for kinds in analysis["errors"].values() for figures in kinds.values()]
+    lengths += [len(spread) + 1 for name, spread in analysis.get("paths", {}).items() if name != "pixels"]
+    maps = [analysis[part]["counts"] for part in ("looks", "digit") if part in analysis]
+    if digit := analysis.get("digit"):
+        kinds = (digit["distance"]["policy"], digit["inside"]["policy"], *digit["information"].values())
+        lengths += map(len, kinds)
+    if not steps or {*lengths, *map(len, maps)} != {steps}:
+        raise SchemaError("its analysis has different numbers of glimpses")
+    if any({len(line) for line in each} != {BINS} or len(each) != BINS for counts in maps for each in counts):
+        raise SchemaError(f"its analysis has maps that are not {BINS} x {BINS}")
+    return int(steps)
+
+
 def read_results(folder: Path) -> tuple[Results, list[str]]:
     """Read all result files of a folder: the results by row, and a line on each file that does not count.
 
@@ -185,7 +214,8 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
         CheckpointError: a file is damaged.
     """
     counted: Results = {}
-    left_out = []
+    left_out: list[str] = []
+    glimpses: dict[str, int] = {}
     for path in sorted(folder.glob("*.json")):
         result = read_result(path)
         name = result["preset"]
@@ -197,6 +227,12 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
         except CheckpointError as error:
             left_out.append(str(error))
             continue
+        try:
+            steps = check_analysis(result)
+            if steps != glimpses.setdefault(name, steps):
+                raise SchemaError(f"its analysis has {steps} glimpses, and that of another seed {glimpses[name]}")
+        except SchemaError as error:
+            raise CheckpointError(f"{path} cannot be used: {error}: restore it, or move it aside") from error
         counted.setdefault(name, []).append(result)
     for results in counted.values():
         results.sort(key=lambda result: result["seed"])

@@ -66,7 +66,7 @@ def ship(name: str, result_file: Path, run: Path, backend: Backend, folder: Path
         raise RamnpError(f"with {name} the package would hold {size:,} bytes of weights, more than {LIMIT:,}")
     weights, text = folder / f"{name}.npz", card(result, rounded, precision, errors, len(source))
     checkpoint.save(weights, rounded)
-    write_atomically(weights.with_suffix(".md"), lambda file: file.write(text.encode()))
+    write_atomically(weights.with_suffix(".md"), lambda file: file.write(text.encode(errors="backslashreplace")))
     return [weights, weights.with_suffix(".md")]
 
 

@@ -63,7 +63,7 @@ def write_report(results: Path, report: Path) -> list[Path]:
             plot_analysis(first["analysis"], f"{name}, seed {first['seed']}", policies[name])
     log = report.with_name(LOG)
     text = render(counted, curves, left_out + others, pictures, policies, log if log.exists() else None)
-    write_atomically(report, lambda file: file.write(text.encode()))
+    write_atomically(report, lambda file: file.write(text.encode(errors="backslashreplace")))
     return [report, *(path for path in pictures.values() if path), *policies.values()]
 
 

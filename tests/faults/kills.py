@@ -41,7 +41,19 @@ class Watched:
 files.os = Watched()
 runpy.run_module("ramnp.train", run_name="__main__", alter_sys=True)
 """
-WRITES = 2 + 3 * EPOCHS + 2  # config, checkpoint; metrics, checkpoint, best for each epoch; result, curves
+# Python runs this at the start of each process. Pictures take longer than these trainings: they are written, not drawn.
+UNDRAWN = """
+import sys, types
+def picture(path):
+    from ramnp.files import write_atomically
+    write_atomically(path, lambda file: file.write(b"a picture"))
+    return path
+curves, glimpses = types.ModuleType("curves"), types.ModuleType("glimpses")
+curves.plot_curves = lambda metrics, path: picture(path)
+glimpses.plot_images = lambda model, source, folder, names: picture(folder / "glimpses.png")
+sys.modules |= {"ramnp.pictures.curves": curves, "ramnp.pictures.glimpses": glimpses}
+"""
+WRITES = 2 + 3 * EPOCHS + 3  # config, checkpoint; metrics, checkpoint, best for each epoch; result, two pictures
 
 
 @dataclass
@@ -61,14 +73,22 @@ def flags(place: Path, workers: int) -> list[str]:
     return [*sizes.split(), *rest.split(), "--dataset", "arrays", "--data-path", str(place / "own.npz")]
 
 
-def start(*arguments: str, at: int | None = None) -> subprocess.Popen[str]:
-    """A training in a process; it kills itself at point `at`, if that is given."""
+def start(place: Path, *arguments: str, at: int | None = None) -> subprocess.Popen[str]:
+    """A training in a process, with what `prepare` put into `place`. It kills itself at point `at`, if given."""
     code = ["-m", "ramnp.train"] if at is None else ["-c", KILLED, str(at)]
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    path = os.pathsep.join((str(place), *filter(None, (os.environ.get("PYTHONPATH"),))))
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [sys.executable, *code, *arguments], cwd=REPOSITORY, env=environment, stdout=pipe, stderr=pipe, text=True
     )
+
+
+def prepare(place: Path) -> None:
+    """Put the data of the trainings into a folder, and `UNDRAWN`."""
+    draw = np.random.default_rng(0)
+    np.savez(place / "own.npz", images=draw.random((120, 12, 12)), labels=np.arange(120) % 3)
+    (place / "sitecustomize.py").write_text(UNDRAWN)
 
 
 def kill_runs(count: int, seed: int) -> Kills:
@@ -76,12 +96,11 @@ def kill_runs(count: int, seed: int) -> Kills:
     found, rng = Kills(), random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        draw = np.random.default_rng(0)
-        np.savez(place / "own.npz", images=draw.random((120, 12, 12)), labels=np.arange(120) % 3)
+        prepare(place)
         seconds = {}
         for workers in (1, 2):
             began = time.monotonic()
-            process = start(*flags(place, workers), "--out", str(place / f"whole{workers}"))
+            process = start(place, *flags(place, workers), "--out", str(place / f"whole{workers}"))
             _, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
             seconds[workers] = time.monotonic() - began
@@ -110,7 +129,7 @@ def kill_runs(count: int, seed: int) -> Kills:
 
 def kill_one(place: Path, folder: Path, workers: int, at: int | None, after: float, stop: signal.Signals) -> str:
     """Kill one run and resume it; what went wrong, or ""."""
-    process = start(*flags(place, workers), "--out", str(folder), at=at)
+    process = start(place, *flags(place, workers), "--out", str(folder), at=at)
     try:
         _, err = process.communicate(timeout=None if at else after)
     except subprocess.TimeoutExpired:
@@ -122,9 +141,9 @@ def kill_one(place: Path, folder: Path, workers: int, at: int | None, after: flo
         if "Traceback" in err and str(REPOSITORY / "ramnp") in err:  # before ramnp is found, Python has its own
             return f"a traceback: {err}"
     if (folder / "config.json").exists():
-        process = start("--resume", str(folder), "--backend", "numpy")
+        process = start(place, "--resume", str(folder), "--backend", "numpy")
     else:  # killed before there was anything to resume
-        process = start(*flags(place, workers), "--out", str(folder))
+        process = start(place, *flags(place, workers), "--out", str(folder))
     _, err = process.communicate(timeout=300)
     if process.returncode or err:
         return f"not resumed, {process.returncode}: {err}"

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,7 +38,8 @@ from ramnp.reproduce.results import read_result
 from ramnp.training import checkpoint, run
 from ramnp.training.trainer import Trainer
 
-MEMORY, SECONDS = 1 << 30, 10  # limits: bytes of a child's address space, seconds for a file
+MEMORY, SECONDS = 1 << 30, 10  # limits: bytes of a child's address space, seconds of a processor for a file
+PATIENCE = 12 * SECONDS  # until the parent takes a child for one that waits for ever; cores may be busy
 SHARE = 250  # files per child
 CONFIG = Config(units=8, what_units=4, where_units=4, glimpse_units=8, glimpses=2, patch=4, batch_size=4)
 RESULT = Path(__file__).parents[2] / "results" / "mnist-6-seed0.json"
@@ -356,6 +358,7 @@ def child(seed: int, start: int, stop: int) -> None:
             changed, below = damaged(name, content, np.random.default_rng([seed, number]))
             path.write_bytes(changed)
             print(json.dumps([number, name, "started"]), flush=True)
+            began = time.process_time()
             try:
                 outcome = "read" if digest(subject.read(path)) == right else "other"
                 if outcome == "other" and subject.whole and below:
@@ -364,6 +367,8 @@ def child(seed: int, start: int, stop: int) -> None:
                 outcome = "refused" if "\n" not in str(error) else f"WRONG: more than a line: {error}"
             except BaseException as error:
                 outcome = f"WRONG: {type(error).__name__}: {error}"
+            if (seconds := time.process_time() - began) > SECONDS:
+                outcome = f"WRONG: it took {seconds:.0f} s"
             print(json.dumps([number, name, outcome[:300]]), flush=True)
     print(json.dumps([stop, "", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]), flush=True)
 
@@ -403,13 +408,12 @@ def watch(found: Mutations, seed: int, start: int, stop: int) -> int:
         assert process.stdout is not None
         at, name = start, "the start of the child"
         while True:
-            # The first line takes the imports; a child on busy cores may be slow.
-            ready, _, _ = select.select([process.stdout], [], [], SECONDS if name in SUBJECTS else 120)
+            ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
             line = process.stdout.readline() if ready else b""
             if not line:
                 process.kill()
                 ended = f"the child ended with {process.wait()}"
-                found.add(at, name, f"WRONG: {ended if ready else f'nothing for {SECONDS} seconds'}")
+                found.add(at, name, f"WRONG: {ended if ready else f'nothing for {PATIENCE} seconds'}")
                 return at + 1
             at, name, outcome = json.loads(line)
             if not name:

@@ -10,7 +10,7 @@ from threading import Barrier
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from faults.kills import flags, start
+from faults.kills import flags, prepare, start
 from ramnp.config import Config
 from ramnp.network import build
 from ramnp.training import checkpoint
@@ -36,7 +36,7 @@ def race(count: int, seed: int) -> Races:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         draw = np.random.default_rng(seed)
-        np.savez(place / "own.npz", images=draw.random((120, 12, 12)), labels=np.arange(120) % 3)
+        prepare(place)
         for number in range(count):
             found.add("two runs in one folder", two_runs(place, place / f"run{number}"))
             found.add("eight new folders of one name", new_folders(place / f"new{number}"))
@@ -46,7 +46,7 @@ def race(count: int, seed: int) -> Races:
 
 def two_runs(place: Path, folder: Path) -> str:
     """Two trainings with different seeds into one folder: one is refused, the other is whole."""
-    both = [start(*flags(place, 1), "--seed", str(seed), "--out", str(folder)) for seed in (1, 2)]
+    both = [start(place, *flags(place, 1), "--seed", str(seed), "--out", str(folder)) for seed in (1, 2)]
     ends = [(process.communicate(timeout=300)[1], process.returncode) for process in both]
     codes = [code for _, code in ends]
     if sorted(codes) != [0, 2]:

@@ -1,5 +1,6 @@
 """The report: every figure in it comes from a result file, or from the registry of published ones."""
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -352,3 +353,42 @@ def test_result_files_have_a_field_a_line(write):
     lines = path.read_text().splitlines()
     assert json.loads(path.read_text())["parameters"] == 123_456
     assert len(lines) == len(json.loads(path.read_text())) + 2
+
+
+# Results that were edited or damaged.
+
+
+def without(analysis, *path):
+    """The analysis without a part of it."""
+    changed = copy.deepcopy(analysis)
+    inner = changed
+    for name in path[:-1]:
+        inner = inner[name]
+    del inner[path[-1]]
+    return changed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(("errors",), ("paths",), ("looks",), ("errors", "another"), ("errors", "policy", "averaged", -1)),
+        *(("paths", "between_images", 0), ("paths", "between_starts", 0, 1), ("looks", "counts", -1)),
+        *(("looks", "counts", 0, 0), ("looks", "counts", 0, 0, 0), ("digit", "information", "bits", 0)),
+        *(("digit", "distance"), ("digit", "inside", "random"), ("digit", "side"), ("digit", "extent", 0)),
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_an_analysis_that_lacks_a_part_is_refused_before_it_is_drawn(report, write, analysis, path):
+    file = write("cluttered60-8", analysis=without(analysis, *path))
+    with pytest.raises(CheckpointError) as caught:
+        report()
+    assert str(file) in str(caught.value)
+    assert "analysis" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("analysis", [None, {}, {"errors": {}}])
+def test_a_row_without_its_analysis_is_refused(report, write, analysis):
+    write("cluttered60-8", analysis=analysis)
+    with pytest.raises(CheckpointError, match="analysis"):
+        report()
