@@ -163,13 +163,14 @@ def test_a_part_that_hangs_is_ended_with_all_that_it_started(tmp_path):
 def test_how_a_part_ended(text, why, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.gpu.process.GRACE", 1)
     with open(tmp_path / "log", "wb") as log:
-        found = follow(script(text), 20, log, lambda news: None)
+        limit = 20 if why == "time limit" else 300  # on busy cores an end takes its time
+        found = follow(script(text), limit, log, lambda news: None)
     assert found == why if why is None else why in found
 
 
 def gone(pid):
-    """Whether a process ends within seconds; one that nobody has fetched counts as ended."""
-    for _ in range(100):
+    """Whether a process ends soon, on busy cores too; one that nobody has fetched counts as ended."""
+    for _ in range(600):
         try:
             with open(f"/proc/{pid}/stat") as file:
                 if file.read().rpartition(")")[2].split()[0] == "Z":
@@ -184,18 +185,18 @@ def gone(pid):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_kill_in_the_middle_loses_nothing_and_leaves_nobody(number, tmp_path, torch_that):
     out, pids = tmp_path / "killed.json", tmp_path / "pid"
-    hangs = torch_that(f"import os, time\nopen({str(pids)!r}, 'w').write(str(os.getpid()))\ntime.sleep(100)")
+    hangs = torch_that(f"import os, time\nopen({str(pids)!r}, 'w').write(str(os.getpid()))\ntime.sleep(1000)")
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.gpu", "--backend", "numpy", "--short", "--only", "gradcheck", "steps",
          "--out", str(out)],
         cwd=REPOSITORY, env=os.environ | hangs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    for _ in range(600):
+    for _ in range(3000):
         if pids.exists() and pids.read_text():
             break
         time.sleep(0.1)
     process.send_signal(number)
-    assert process.wait(20) == {signal.SIGTERM: 143, signal.SIGKILL: -9, signal.SIGINT: 130}[number]
+    assert process.wait(120) == {signal.SIGTERM: 143, signal.SIGKILL: -9, signal.SIGINT: 130}[number]
     parts = parts_of(out)
     assert (parts["gradcheck"]["status"], parts["steps"]["status"]) == ("done", "running")
     assert gone(int(pids.read_text()))

@@ -18,7 +18,7 @@ HANDIN = LINEAR.replace("x.T @ dy", "x.T @ dy / len(x)")
 
 @pytest.fixture
 def call(capsys):
-    return partial(in_process, capsys, command.main)
+    return partial(in_process, capsys, command.main, "--timeout", 300)  # on busy cores an import takes its time
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("text", BROKEN, ids=lambda text: text[-30:])
 def test_code_that_does_not_do_its_job_gets_a_row_and_no_traceback(call, handin, text):
-    code, out, err = call(handin(text), "--timeout", 4)
+    code, out, err = call(handin(text), *(("--timeout", 4) if "while True" in text else ()))
     assert (code, err) == (1, "")
     assert BROKEN[text] in out
     assert "Traceback" not in out
