@@ -116,6 +116,25 @@ def test_out_that_is_an_empty_folder_is_used(trained, tmp_path):
     assert (tmp_path / "run" / "result.json").exists()
 
 
+# Numbers that no computer has room for: exit code 2.
+
+
+def test_a_batch_beyond_all_memory_ends_with_2(command):
+    """NumPy's error for it is a ValueError."""
+    outcome = command(train.main, *SMALL, *TINY, "--workers", 1, "--batch-size", 10**30, "--dry-run")
+    assert_fails(outcome, 2, f"--batch-size {10**30} needs more memory than there is")
+
+
+def test_a_count_beyond_all_reason_ends_with_2(command, run_folder):
+    for name in ("--rollouts", "--redrawn", "--glimpses"):
+        assert_fails(command(evaluate.main, run_folder, name, 10**30), 2, name)
+
+
+def test_another_value_error_is_a_bug_and_keeps_its_traceback():
+    with pytest.raises(ValueError, match="a bug"):
+        cli.run(lambda: int("a bug"))
+
+
 # A missing or damaged backend or data set: exit code 3.
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from running import REPOSITORY, SMALL
+from running import REPOSITORY, SMALL, assert_fails
 
 from ramnp import cli, train
 from ramnp.pictures import curves
@@ -71,3 +71,27 @@ def test_a_command_leaves_streams_alone_that_are_no_text_files(monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         cli.run(lambda: 0)
     assert stopped.value.code == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [("<&- >&- 2>&-", 0), (">&-", 0), ("2>&-", 0), (">/dev/full", 4), ("2>/dev/full", 0), ("| head -1", 0)],
+)
+def test_streams_that_are_closed_or_full_give_no_traceback(photos, tmp_path, redirected, code):
+    """A file of the run must not take the place of a stream that is closed: it would get its lines."""
+    argv = [sys.executable, "-m", "ramnp.train", *arguments(photos, tmp_path / "run")]
+    shell = ["sh", "-c", f'"$@" {redirected}', "sh", *argv]
+    process = subprocess.run(shell, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert process.returncode == code
+    assert process.stderr.count("\n") == (code != 0), process.stderr
+    if redirected.endswith("-"):
+        assert json.loads((tmp_path / "run/result.json").read_text())["epochs"] == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_a_list_on_a_closed_stdin_is_a_usage_error(tmp_path):
+    code = "import sys; from ramnp import cli, predict; cli.run(lambda: list(predict.listed(['-'])))"
+    shell = ["sh", "-c", '"$@" <&-', "sh", sys.executable, "-c", code]
+    process = subprocess.run(shell, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert_fails(process, 2, "stdin is closed")
