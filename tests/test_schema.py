@@ -45,7 +45,19 @@ def test_a_whole_number_passes_as_a_float():
     schema.check([1, 2.5], list[float])
 
 
-@pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**6, "[" * 60 + "]" * 60, "9" * 10**6, "\0", "", '"\\ud800'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' * 60 + "1" + "}" * 60,
+        "[" * 10**6,
+        '{"a":' * 10**6,
+        "[" * 60 + "]" * 60,
+        "9" * 10**6,
+        "\0",
+        "",
+        '"\\ud800',
+    ],
+)
 def test_text_that_is_no_json_or_too_deep(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UsageError, match=r"a\.json cannot be used: it is ") as caught:
