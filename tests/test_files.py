@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archives import npy
 
 from ramnp import own_parts
 from ramnp.config import Config
 from ramnp.data import arrays, cifar10, files, folder, images
-from ramnp.errors import OutputError, RamnpError, UsageError
+from ramnp.data.npy import parse_npy
+from ramnp.errors import DataError, OutputError, RamnpError, UsageError
 from ramnp.files import expand, read_json, write_atomically, write_json
 from ramnp.training import checkpoint, run
 
@@ -113,3 +115,12 @@ def test_text_with_a_nul_is_refused():
     """No system call takes it."""
     with pytest.raises(UsageError, match="--data-path must not hold the character NUL"):
         Config.from_json({"data_path": "a\0b"})
+
+
+def test_true_is_no_length_of_an_array():
+    """NumPy takes it for 1."""
+    content = bytearray(npy(np.zeros((1, 10), np.uint8)))
+    start = content.index(b"(1, 10), }   ")
+    content[start : start + 13] = b"(True, 10), }"
+    with pytest.raises(DataError, match=r"claims shape \(True, 10\)"):
+        parse_npy(content, "a.npy")
