@@ -19,8 +19,9 @@ from ramnp.backend import Backend, get_backend, select_device
 from ramnp.config import AugmentConfig, Config, DataConfig, Group, LearningConfig, ModelConfig, describe, flag
 from ramnp.errors import OutputError, RamnpError, UsageError, first_line, is_too_big
 from ramnp.files import expand, read_json
-from ramnp.presets import DEFAULT, PRESETS
+from ramnp.presets import DEFAULT, OWN, PRESETS, start_of
 
+OWN_DATA = ("folder", "arrays")  # data sets of your own images
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it: 128 + SIGINT
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, the end of a job, the end of a session; not every system has all
 GRACE = 1.0  # seconds after a stop in which more of them, such as a second Ctrl-C, change nothing
@@ -121,9 +122,10 @@ def add_config_flags(parser: Parser) -> None:
     start = parser.add_argument_group("the configuration to start from")
     start.add_argument(
         "--preset",
-        choices=list(PRESETS),
+        choices=[*PRESETS, OWN],
         metavar="NAME",
-        help=f"a row of the published tables, see --list-presets ({DEFAULT})",
+        help=f"a row of the published tables, see --list-presets ({DEFAULT}); or {OWN}, for images of your own, which "
+        f"suits itself to them (the default with --dataset folder or arrays)",
     )
     start.add_argument("--config", type=Path, metavar="FILE.json", help="a configuration, such as a run's config.json")
     for group in (ModelConfig, LearningConfig, AugmentConfig, DataConfig):
@@ -157,10 +159,11 @@ def chosen_config(arguments: argparse.Namespace, start: Config | None = None) ->
     if arguments.config:
         values = read_json(arguments.config)
         values = values.get("config", values)
-        if not isinstance(values, dict) or values.get("preset", DEFAULT) not in list(PRESETS):
+        if not isinstance(values, dict) or values.get("preset", DEFAULT) not in [*PRESETS, OWN]:
             raise UsageError(f"{arguments.config} does not hold a configuration: pass the config.json of a run")
-    preset = arguments.preset or values.get("preset", DEFAULT)
-    config = Config.from_json(values | {"preset": preset}, base=PRESETS[preset])
+    usual = OWN if getattr(arguments, "dataset", None) in OWN_DATA and not values else DEFAULT
+    preset = arguments.preset or values.get("preset", usual)
+    config = Config.from_json(values | {"preset": preset}, base=start_of(preset))
     if start and not (arguments.preset or arguments.config):
         config = start
     config = dataclasses.replace(config, **{"import_": ""} | given_flags(arguments))

@@ -8,6 +8,7 @@ Sizes of sensor and network are the published ones. The learning rule is tuned, 
 on `fc64-translated60` and `cnn-translated60`. docs/results_log.md records what was tried.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from ramnp.config import Config, ModelConfig
@@ -124,6 +125,67 @@ ROWS: dict[str, Row] = {
 PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name, row in ROWS.items()}
 
 
+OWN = "photos"  # the preset for images of your own
+
+
+def photos(
+    image_shape: tuple[int, int, int], images: int, classes: int, mean: float = 0.5, std: float = 0.25
+) -> Config:
+    """A configuration for images of your own: what the sensor sees, and how long to train, from what there is.
+
+    The finest patch is a quarter of the image, from 4 to 16 pixels; the widest, of up to five scales, covers at least
+    two thirds of it. So the first glimpse, at the centre, shows most of the image, and the others its details. Images
+    are seen 400,000 times in all, in 20 to 400 epochs. Fewer than 1,000 images per class are augmented; those in
+    colour, which are rarely letters or digits, are mirrored as well.
+
+    Args:
+        image_shape: (H, W, C).
+        images: how many there are to train on.
+        classes: A.
+        mean, std: of their pixels, from 0 to 1.
+    """
+    height, width, channels = image_shape
+    side = max(height, width)
+    patch = min(max(2 * round(side / 8), 4), 16)
+    scales = 1 + sum(patch << k < 2 * side / 3 for k in range(4))
+    epochs = min(max(400_000 // images, 20), 400)
+    few = images < 1000 * classes
+    return Config(
+        preset=OWN,
+        reward="gain",
+        discount=1.0,
+        core="lstm",
+        std=0.2,
+        lr=2e-3,
+        glimpse_network="conv",
+        first_location="centre",
+        glimpses=4 if side <= 40 else 6 if side <= 128 else 8,
+        patch=patch,
+        scales=scales,
+        batch_size=min(max(1 << int(math.log2(max(images / 10, 1))), 4), 128, images),
+        epochs=epochs,
+        decay_epochs=epochs,
+        warmup_epochs=1.0,
+        pixel_mean=round(mean, 2),
+        pixel_std=max(round(std, 2), 0.01),
+        ties="loss",
+        flip="horizontal" if few and channels > 1 else "none",
+        shift=round(side / 16, 1) if few else 0.0,
+        zoom=0.15 if few else 0.0,
+        rotate=10.0 if few else 0.0,
+        shear=0.1 if few else 0.0,
+        validation=1,
+    )
+
+
+# What `photos` chooses by the images. Flags win over it.
+CHOSEN = (
+    *("glimpses", "patch", "scales", "batch_size", "epochs", "decay_epochs", "pixel_mean", "pixel_std"),
+    *("flip", "shift", "zoom", "rotate", "shear"),
+)
+PHOTOS = photos((64, 64, 3), 2000, 10)  # as it is before the images are known
+
+
 def add_preset(name: str, row: Row) -> None:
     """Add a row of your own, so that `--preset` and `ramnp.reproduce` know it.
 
@@ -137,14 +199,22 @@ def add_preset(name: str, row: Row) -> None:
     ROWS[name] = row
 
 
+def start_of(preset: str) -> Config:
+    """The configuration of a preset by name; the default one if there is none of that name, such as one of your own."""
+    return PHOTOS if preset == OWN else PRESETS.get(preset, PRESETS[DEFAULT])
+
+
 def changes(config: Config) -> dict[str, Any]:
     """The fields in which a configuration differs from its preset.
 
-    Seed, workers, epochs and data path do not count: they make it another run of the same preset. If the preset is
-    unknown, such as one of your own, the configuration is compared with the default.
+    Seed, workers, epochs and data path do not count: they make it another run of the same preset. Neither does what
+    `photos` chooses by the images. If the preset is unknown, such as one of your own, the configuration is compared
+    with the default.
     """
-    preset = PRESETS.get(config.preset, PRESETS[DEFAULT])
+    preset = start_of(config.preset)
     same = {"preset", "seed", "workers", "epochs", "decay_epochs", "data_path", "import_"}
+    if config.preset == OWN:
+        same |= {*CHOSEN, "dataset"}
     return {
         name: value for name, value in config.to_json().items() if name not in same and value != getattr(preset, name)
     }
@@ -165,7 +235,8 @@ def listing() -> str:
     return columns(lines) + (
         "\n\npaper, TensorFlow: published test errors in %. The paper's tables exist in two versions, a / b.\n"
         "Presets have the published sizes. Their learning rules are tuned on mnist-2, mnist-6, cluttered60-8,\n"
-        "cifar10-4, cifar10-4-conv, omniglot-6, fc64-translated60 and cnn-translated60."
+        "cifar10-4, cifar10-4-conv, omniglot-6, fc64-translated60 and cnn-translated60.\n"
+        f"For images of your own there is {OWN}, which suits itself to them."
     )
 
 

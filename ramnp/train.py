@@ -43,11 +43,12 @@ from ramnp.cli import (
 from ramnp.config import Config, flag, idle
 from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError, first_line, is_too_big
-from ramnp.presets import listing
+from ramnp.presets import OWN, listing
 from ramnp.training import checkpoint
 from ramnp.training.checkpoint import Checkpoint
 from ramnp.training.memory import too_large
 from ramnp.training.run import CHANGEABLE, MAY_CHANGE, Run, heading, new_folder, read_run_config
+from ramnp.training.suited import suited
 from ramnp.training.trained import TRAINED, find_weights
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
@@ -177,13 +178,15 @@ def main(argv: list[str] | None = None) -> int:
     else:
         config = chosen_config(arguments, dataclasses.replace(init.config, seed=0) if init else None)
     backend = chosen_backend(arguments)
-    # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
-    if arguments.resume is None and arguments.config is None and "workers" not in arguments:
-        config = dataclasses.replace(config, workers=default_workers(config))
     if not arguments.quiet:
         for line in idle(config, given_flags(arguments)):
             print(f"note: {line}")
     dataset = data.load(config)
+    if config.preset == OWN and not (arguments.resume or arguments.config or (init and not arguments.preset)):
+        config = suited(config, dataset, given_flags(arguments))
+    # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
+    if arguments.resume is None and arguments.config is None and "workers" not in arguments:
+        config = dataclasses.replace(config, workers=default_workers(config))
     try:
         if arguments.dry_run:
             dry_run(config, dataset, backend)

@@ -23,9 +23,10 @@ from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import SEED
 from ramnp.errors import DivergenceError, UsageError
 from ramnp.files import expand
-from ramnp.presets import DEFAULT, PRESETS
+from ramnp.presets import DEFAULT, OWN, PHOTOS, PRESETS
 from ramnp.training import checkpoint
 from ramnp.training.run import Run
+from ramnp.training.suited import suited
 from ramnp.use.model import TrainedModel, load
 
 Metrics: TypeAlias = dict[str, float]
@@ -59,7 +60,8 @@ def fit(
     Args:
         images: (n, H, W) or (n, H, W, C) with C = 1 or 3, uint8 or floats in [0, 1].
         labels: (n,) integers 0..A-1, or names of classes.
-        preset: the name of a preset, or a configuration. Default: that of `init`, or else "mnist-6".
+        preset: the name of a preset, or a configuration; "photos" suits itself to the images. Default: that of `init`,
+            or else "mnist-6".
         epochs: how many; the learning rate decays over them. Default: the preset's.
         validation: images and labels by which the best epoch is chosen; or how many of the given ones to hold out for
             that, drawn at random but always the same. With 0, the model is that of the last epoch.
@@ -125,12 +127,14 @@ def chosen(
     """
     if preset is None:
         base = replace(start.config, seed=0) if start else PRESETS[DEFAULT]
+    elif preset == OWN:
+        base = suited(PHOTOS, dataset)
     elif isinstance(preset, Config):
         base = preset
     elif preset in PRESETS:
         base = PRESETS[preset]
     else:
-        raise UsageError(f"there is no preset {preset!r}; there are: {', '.join(PRESETS)}")
+        raise UsageError(f"there is no preset {preset!r}; there are: {', '.join([*PRESETS, OWN])}")
     mine: dict[str, Any] = {"dataset": "arrays", "data_path": "", "validation": len(dataset.validation), "workers": 1}
     mine["batch_size"] = min(base.batch_size, len(dataset.train))
     if epochs is not None:

@@ -5,7 +5,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from running import SMALL, TINY, assert_fails, resolved, run_module
 
 from ramnp import train
@@ -208,3 +210,51 @@ def test_a_missing_configuration_file_is_a_usage_error(command, tmp_path):
 
 def test_a_folder_in_place_of_a_configuration_file_is_a_usage_error(command, tmp_path):
     assert_fails(command(train.main, "--config", tmp_path), 2, tmp_path)
+
+
+# The preset for images of your own.
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of 24 small pictures in colour, of three classes, that differ in colour."""
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        folder = tmp_path / "pictures" / ("red", "green", "blue")[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        image = rng.integers(0, 100, (20, 16, 3), dtype=np.uint8)
+        image[..., number % 3] += 100
+        Image.fromarray(image).save(folder / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_a_folder_just_trains(command, pictures, tmp_path):
+    """Without a flag but where it is, and in what name."""
+    run = tmp_path / "run"
+    code, out, err = command(train.main, "--dataset", "folder", "--data-path", pictures, "--out", run, "--epochs", 3)
+    assert (code, err) == (0, "")
+    assert "preset photos on numpy" in out
+    config = checkpoint.load(run / "best.npz").config
+    assert (config.preset, config.patch, config.batch_size, config.flip) == ("photos", 4, 4, "horizontal")
+    assert (config.epochs, config.decay_epochs) == (3, 3)
+    assert command(train.main, "--resume", run, "--epochs", 4)[0] == 0
+    resumed = checkpoint.load(run / "checkpoint.npz").config
+    assert dataclasses.replace(resumed, epochs=3) == config
+    again = tmp_path / "again"
+    assert command(train.main, "--config", run / "config.json", "--epochs", 1, "--out", again)[0] == 0
+    assert checkpoint.load(again / "best.npz").config == dataclasses.replace(resumed, epochs=1)
+
+
+def test_another_preset_is_taken_as_it_is(command, pictures, tmp_path):
+    options = ("--dataset", "folder", "--data-path", pictures, "--preset", "mnist-4", "--batch-size", 4)
+    code, _, err = command(train.main, *options, "--validation", 2, "--epochs", 1, "--out", tmp_path / "run")
+    assert (code, err) == (0, "")
+    config = checkpoint.load(tmp_path / "run" / "best.npz").config
+    assert (config.preset, config.glimpses, config.patch, config.batch_size) == ("mnist-4", 4, 8, 4)
+
+
+def test_photos_is_the_default_for_images_of_your_own_only():
+    assert resolved("--dataset", "folder").preset == resolved("--dataset", "arrays").preset == "photos"
+    assert resolved("--dataset", "folder", "--preset", "mnist-4").preset == "mnist-4"
+    assert resolved("--dataset", "cifar10").preset == "mnist-6"
+    assert resolved("--preset", "photos").preset == "photos"
