@@ -134,9 +134,12 @@ def photos(
     """A configuration for images of your own: what the sensor sees, and how long to train, from what there is.
 
     The finest patch is a quarter of the image, from 4 to 16 pixels; the widest, of up to five scales, covers at least
-    two thirds of it. So the first glimpse, at the centre, shows most of the image, and the others its details. Images
-    are seen 400,000 times in all, in 20 to 400 epochs. Fewer than 1,000 images per class are augmented; those in
-    colour, which are rarely letters or digits, are mirrored as well.
+    two thirds of it. So the first glimpse, at the centre, shows most of the image, and the others its details. Up to 48
+    pixels, glimpses must be combined, as in `cifar10-4-conv`. In larger images things must be found first, as in
+    `cluttered100-8`.
+
+    Images are seen 400,000 times in all, in 20 to 400 epochs. Fewer than 1,000 images per class are augmented; those
+    in colour, which are rarely letters or digits, are mirrored as well.
 
     Args:
         image_shape: (H, W, C).
@@ -150,14 +153,12 @@ def photos(
     scales = 1 + sum(patch << k < 2 * side / 3 for k in range(4))
     epochs = min(max(400_000 // images, 20), 400)
     few = images < 1000 * classes
+    learning: dict[str, Any] = _FIND | {"discount": 0.0, "core": "rnn", "std": 0.1, "glimpse_network": "linear"}
+    if side <= 48:
+        learning = _TOGETHER | {"routing": "detached", "policy_weight": 0.01, "std": 0.2, "glimpse_network": "conv"}
     return Config(
         preset=OWN,
-        reward="gain",
-        discount=1.0,
-        core="lstm",
-        std=0.2,
-        lr=2e-3,
-        glimpse_network="conv",
+        **learning | {"lr": 2e-3},
         first_location="centre",
         glimpses=4 if side <= 40 else 6 if side <= 128 else 8,
         patch=patch,
@@ -182,6 +183,7 @@ def photos(
 CHOSEN = (
     *("glimpses", "patch", "scales", "batch_size", "epochs", "decay_epochs", "pixel_mean", "pixel_std"),
     *("flip", "shift", "zoom", "rotate", "shear"),
+    *("glimpse_network", "core", "std", "discount", "routing", "policy_weight"),
 )
 PHOTOS = photos((64, 64, 3), 2000, 10)  # as it is before the images are known
 

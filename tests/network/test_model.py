@@ -108,6 +108,8 @@ def test_a_class_weight_that_is_left_out_of_the_gradient_is_caught(monkeypatch):
 def test_an_image_counts_as_often_as_its_class_weighs(gain):
     """The gradient of a batch is the mean of w times that of each image alone; to the baseline, all count alike."""
     case = Case(module.NUMPY, rollouts=1, gain=gain, weights=WEIGHTS, glimpses=3)
+    case.labels = np.array([0, 1, 3])
+    case.backward()
     whole, alone = case.parameters.gradients.copy(), []
     for image, label in enumerate(case.labels):
         own = slice(image, image + 1)
@@ -120,7 +122,6 @@ def test_an_image_counts_as_often_as_its_class_weighs(gain):
         weight[case.parameters.spans()["baseline"]] = 1
         alone.append(weight * case.parameters.gradients)
     np.testing.assert_allclose(whole, np.mean(alone, axis=0), rtol=1e-10, atol=1e-12)
-    assert len(set(case.labels.tolist())) > 1
 
 
 def test_early_answers_that_do_not_reach_the_core_are_caught(monkeypatch):

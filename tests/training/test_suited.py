@@ -39,12 +39,15 @@ def test_it_chooses_something_for_all_images(shape, images, classes, mean, std):
 
 
 def test_it_chooses_what_is_known_to_work():
-    """Sensors as those of the tables' presets for images of such a size; the learning rule of `cifar10-4-conv`."""
+    """Sensors and learning rules as those of the tables' presets for images of such a size."""
     cifar = photos((32, 32, 3), 45_000, 10, 0.473, 0.251)
     assert (cifar.patch, cifar.scales, cifar.glimpses) == (8, 3, 4)
     assert {name: getattr(cifar, name) for name in changes(PRESETS["cifar10-4-conv"])} == {
         name: getattr(PRESETS["cifar10-4-conv"], name) for name in changes(PRESETS["cifar10-4-conv"])
     }
+    scenes, known = photos((100, 100, 1), 100_000, 10), PRESETS["cluttered100-8"]
+    for name in ("scales", "reward", "discount", "routing", "policy_weight", "std", "core", "glimpse_network", "lr"):
+        assert getattr(scenes, name) == getattr(known, name), name
     drawings = photos((105, 105, 1), 3388, 242)
     assert (drawings.patch, drawings.scales, drawings.flip) == (16, 4, "none")
     phones = photos((224, 224, 3), 300, 3)
@@ -71,9 +74,9 @@ def test_it_is_suited_to_the_images(dtype):
 
 
 def test_what_the_user_set_stays():
-    start = dataclasses.replace(PHOTOS, glimpses=9, epochs=7, core="rnn", data_path="/mine", seed=5)
+    start = dataclasses.replace(PHOTOS, glimpses=9, epochs=7, core="gru", data_path="/mine", seed=5)
     config = suited(start, own(), {"glimpses", "epochs", "core"})
-    assert (config.glimpses, config.epochs, config.core) == (9, 7, "rnn")
+    assert (config.glimpses, config.epochs, config.core) == (9, 7, "gru")
     assert (config.data_path, config.seed) == ("/mine", 5)
     assert config.decay_epochs == 7
     assert suited(dataclasses.replace(start, decay_epochs=3), own(), {"epochs", "decay_epochs"}).decay_epochs == 3
@@ -82,7 +85,7 @@ def test_what_the_user_set_stays():
 def test_what_it_chooses_is_no_change_of_the_preset():
     config = suited(dataclasses.replace(PHOTOS, dataset="folder", data_path="/mine"), own())
     assert changes(config) == {}
-    assert title(dataclasses.replace(config, core="rnn")) == "photos, core=rnn"
+    assert title(dataclasses.replace(config, optimizer="sgd")) == "photos, optimizer=sgd"
     assert start_of(OWN) is PHOTOS
     differ = {
         name for name, value in photos((300, 300, 1), 10**6, 2).to_json().items() if value != getattr(PHOTOS, name)
