@@ -126,6 +126,11 @@ PRESETS: dict[str, Config] = {name: Config(preset=name, **row.changes) for name,
 
 
 OWN = "photos"  # the preset for images of your own
+_OWN_LARGE: dict[str, Any] = {**_FIND, "discount": 0.0, "core": "rnn", "std": 0.1, "glimpse_network": "linear"}
+_OWN_SMALL: dict[str, Any] = {
+    **_TOGETHER,
+    **{"routing": "detached", "policy_weight": 0.01, "std": 0.2, "lr": 2e-3, "glimpse_network": "conv"},
+}
 
 
 def photos(
@@ -153,12 +158,9 @@ def photos(
     scales = 1 + sum(patch << k < 2 * side / 3 for k in range(4))
     epochs = min(max(400_000 // images, 20), 400)
     few = images < 1000 * classes
-    learning: dict[str, Any] = _FIND | {"discount": 0.0, "core": "rnn", "std": 0.1, "glimpse_network": "linear"}
-    if side <= 48:
-        learning = _TOGETHER | {"routing": "detached", "policy_weight": 0.01, "std": 0.2, "glimpse_network": "conv"}
     return Config(
         preset=OWN,
-        **learning | {"lr": 2e-3},
+        **(_OWN_SMALL if side <= 48 else _OWN_LARGE),
         first_location="centre",
         glimpses=4 if side <= 40 else 6 if side <= 128 else 8,
         patch=patch,
