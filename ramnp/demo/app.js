@@ -94,9 +94,9 @@ function eye_at(now) {
 }
 
 function show_stage(now = performance.now()) {
-  const { image, steps, t, without } = state;
+  const { image, steps, t, forced, without } = state;
   const eye = steps.length ? eye_at(now) : null;
-  stage.draw({ image, steps, t, eye, without, only_seen: element("eyes").checked });
+  stage.draw({ image, steps, t, eye, moved: forced?.t, without, only_seen: element("eyes").checked });
 }
 
 function show() {
@@ -118,8 +118,10 @@ function show() {
   if (without) {
     const { answer, probabilities } = without.at(-1);
     element("what-if").firstElementChild.textContent =
-      `You moved glimpse ${forced.t + 1}. Left alone (dashed path), it says ${answer}, ${percent(probabilities[answer])} sure.`;
+      `You moved glimpse ${forced.t + 1}. Left alone, on the dashed path, it says ${answer}, ` +
+      `${percent(probabilities[answer])} sure.`;
   }
+  element("stage-hint").hidden = Boolean(without);
   element("stage-hint").textContent = !steps.length
     ? ""
     : state.task === "hidden"

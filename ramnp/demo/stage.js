@@ -45,10 +45,11 @@ class Stage {
    * Draw a look up to step t.
    *
    * @param eye the location that the squares are drawn at: that of step t, or on the way to it
+   * @param moved the step that the user moved, or undefined
    * @param without steps of the path without the glimpse that was moved, or null
    * @param only_seen whether the image is hidden but for what was seen
    */
-  draw({ image, steps, t, eye, without, only_seen }) {
+  draw({ image, steps, t, eye, moved, without, only_seen }) {
     const { canvas } = this;
     const side = canvas.clientWidth;
     const sharp = window.devicePixelRatio || 1;
@@ -64,7 +65,10 @@ class Stage {
     if (without) this.draw_path(context, without, WITHOUT, [5, 5]);
     this.draw_eye(context, image, steps[t], eye);
     this.draw_path(context, steps.slice(0, t + 1), PATH, []);
-    steps.slice(0, t + 1).forEach((step, i) => this.draw_mark(context, step, i, i === t));
+    steps.slice(0, t + 1).forEach((step, i) => {
+      const colour = i === moved ? "#fff" : i === t ? COLOURS[0] : PATH;
+      this.draw_mark(context, step, i, colour, i === t ? MARK : MARK - 3);
+    });
   }
 
   /** What was seen so far: coarse squares first, sharp ones on top. */
@@ -110,17 +114,17 @@ class Stage {
   }
 
   /** A numbered disc at a glimpse. */
-  draw_mark(context, step, i, current) {
+  draw_mark(context, step, i, colour, radius) {
     const { x, y } = this.point(step.location);
     context.beginPath();
-    context.arc(x, y, current ? MARK : MARK - 3, 0, 2 * Math.PI);
-    context.fillStyle = current ? COLOURS[0] : PATH;
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fillStyle = colour;
     context.fill();
     context.lineWidth = 1.5;
     context.strokeStyle = "#000";
     context.stroke();
     context.fillStyle = "#000";
-    context.font = `bold ${current ? 14 : 11}px system-ui, sans-serif`;
+    context.font = `bold ${radius + 3}px system-ui, sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.fillText(i + 1, x, y + 0.5);

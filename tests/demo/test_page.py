@@ -156,7 +156,7 @@ def test_a_glimpse_is_dragged_and_let_go(page):
     assert steps[3] != own[3]
     assert page.locator("#what-if").is_visible()
     assert "Left alone" in page.locator("#what-if p").inner_text()
-    page.get_by_role("button", name="Let it choose again").click()
+    page.get_by_role("button", name="Let it choose").click()
     assert page.evaluate("state.steps.map((step) => [...step.location])") == own
     assert page.locator("#what-if").is_hidden()
 
