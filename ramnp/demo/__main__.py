@@ -10,6 +10,7 @@ could not be written.
 import errno
 import threading
 import webbrowser
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def server(content: bytes, port: int) -> ThreadingHTTPServer:
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # the browser was closed, or reloads
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Say nothing of each request."""
@@ -45,10 +47,9 @@ def server(content: bytes, port: int) -> ThreadingHTTPServer:
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
     except OSError as error:
-        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise UsageError(
-            f"port {port} {'is taken' if taken else f'cannot be used ({error.strerror})'}: choose another with --port, "
-            "or let the system choose one with --port 0"
+            f"port {port} {reason}: choose another with --port, or let --port 0 find a free one"
         ) from error
 
 
@@ -72,15 +73,15 @@ def main(argv: list[str] | None = None) -> int:
         write_atomically(arguments.build, lambda file: file.write(content))
         print(f"wrote {arguments.build}: {len(content) / 1e6:.1f} MB")
         return 0
-    with server(content, arguments.port) as listening:
-        address = f"http://{HOST}:{listening.server_port}/"
-        print(f"The page is at {address} - press Ctrl-C to end.", flush=True)
-        if not arguments.no_open:  # in a thread: a browser in the terminal returns only when it is closed
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        try:
+    try:
+        with server(content, arguments.port) as listening:
+            address = f"http://{HOST}:{listening.server_port}/"
+            print(f"The page is at {address} - press Ctrl-C to end.", flush=True)
+            if not arguments.no_open:  # in a thread: a browser in the terminal returns only when it is closed
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             listening.serve_forever()
-        except KeyboardInterrupt:
-            print("\nended")
+    except KeyboardInterrupt:
+        print("\nended")
     return 0
 
 

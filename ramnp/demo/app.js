@@ -143,7 +143,8 @@ function show() {
 function tell(step) {
   const words = step
     ? `Glimpse ${state.t + 1} of ${state.steps.length}, at the ${in_words(step.location)}. ` +
-      `${state.t === last() ? "It says" : "So far it thinks"} ${step.answer}, ${percent(step.probabilities[step.answer])} sure.`
+      `${state.t === last() ? "It says" : "So far it thinks"} ${step.answer}, ` +
+      `${percent(step.probabilities[step.answer])} sure.`
     : "There is no digit yet.";
   if (element("news").textContent !== words) element("news").textContent = words;
 }
@@ -243,12 +244,15 @@ function make_digits() {
   }
 }
 
-/** Call `start`, `move` and `end` with points in CSS pixels on an element, for mouse, pen and finger. */
+/** Where a pointer or a finger is on an element, in CSS pixels. */
+function point_on(target, { clientX, clientY }) {
+  const { left, top } = target.getBoundingClientRect();
+  return { x: clientX - left, y: clientY - top };
+}
+
+/** Call `start`, `move` and `end` with points on an element, for mouse, pen or finger; no more if `start` is false. */
 function on_drag(target, start, move, end) {
-  const point = (event) => {
-    const { left, top } = target.getBoundingClientRect();
-    return { x: event.clientX - left, y: event.clientY - top };
-  };
+  const point = (event) => point_on(target, event);
   let dragged = null; // the pointer that drags
   target.addEventListener("pointerdown", (event) => {
     if (dragged !== null || event.button !== 0 || !start(point(event))) return;
@@ -268,9 +272,10 @@ function on_drag(target, start, move, end) {
 }
 
 function listen_to_pad() {
-  const units = ({ x, y }) => ({ x: (x * PAD) / element("pad").clientWidth, y: (y * PAD) / element("pad").clientWidth });
+  const pad = element("pad");
+  const units = ({ x, y }) => ({ x: (x * PAD) / pad.clientWidth, y: (y * PAD) / pad.clientWidth });
   on_drag(
-    element("pad"),
+    pad,
     (point) => {
       if (!state.strokes.length) shuffle();
       state.strokes.push([units(point)]);
@@ -351,10 +356,15 @@ function listen_to_stage() {
       if (state.forced) play_from(state.forced.t);
     },
   );
-  canvas.addEventListener("pointermove", (event) => {
-    const point = { x: event.offsetX, y: event.offsetY };
-    canvas.classList.toggle("grab", glimpse_at(point) >= 0 || digit_at(point));
-  });
+  const grabs = (event) => {
+    const point = point_on(canvas, event);
+    return glimpse_at(point) >= 0 || digit_at(point);
+  };
+  canvas.addEventListener("pointermove", (event) => canvas.classList.toggle("grab", grabs(event)));
+  const hold = (event) => {
+    if (grabs(event.touches[0])) event.preventDefault(); // elsewhere, a finger scrolls the page
+  };
+  canvas.addEventListener("touchstart", hold, { passive: false });
   canvas.addEventListener("keydown", (event) => {
     const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [];
     if (x === undefined || !state.steps.length) return;

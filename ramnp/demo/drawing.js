@@ -1,28 +1,25 @@
-// From strokes on the pad to a digit as MNIST has them: 28 x 28 pixels, the ink scaled into a box of 20 x 20, its centre of
-// mass in the middle of the image.
+// From strokes on the pad to a digit as MNIST has them: 28 x 28 pixels, the ink scaled into a box of 20 x 20, its
+// centre of mass in the middle of the image.
 //
-// A stroke is a list of points {x, y} in pad units. Strokes are drawn again at MNIST's scale, and not shrunk as a picture:
-// so the pen has the same width in a small drawing and in a large one.
+// A stroke is a list of points {x, y} in pad units. Strokes are drawn again at MNIST's scale, and not shrunk as a
+// picture: so the pen has the same width in a small drawing and in a large one.
 
 const PAD = 280; // units: side of the pad
 const BOX = 20; // pixels: the side of the box that the ink fills
 const FINE = 8; // the digit is drawn this many times as large, then averaged: gray edges, as a scan has them
 const SMALLEST = 30; // units: a dot stays a dot
 
-/**
- * Draw strokes with a round pen: the point (x, y) goes to ((x - origin.x) scale + middle.x, ...), in units of the canvas.
- */
+/** Draw strokes with a round pen: `origin` on the pad goes to `middle` on the canvas. */
 function draw_strokes(context, strokes, width, scale = 1, origin = { x: 0, y: 0 }, middle = { x: 0, y: 0 }) {
+  const moved = ({ x, y }) => [(x - origin.x) * scale + middle.x, (y - origin.y) * scale + middle.y];
   context.lineCap = context.lineJoin = "round";
   context.lineWidth = width;
   context.strokeStyle = "#fff";
   for (const stroke of strokes) {
     context.beginPath();
-    for (const { x, y } of stroke) {
-      context.lineTo((x - origin.x) * scale + middle.x, (y - origin.y) * scale + middle.y);
-    }
-    const { x, y } = stroke[0];
-    if (stroke.length === 1) context.lineTo((x - origin.x) * scale + middle.x + 0.01, (y - origin.y) * scale + middle.y);
+    const [x, y] = moved(stroke[0]);
+    context.moveTo(x + 0.01, y); // so that a single point is a line too, and shows as a dot
+    for (const point of stroke) context.lineTo(...moved(point));
     context.stroke();
   }
 }
@@ -59,7 +56,7 @@ function centre_of_mass(pixels) {
 /**
  * The digit that strokes show, as MNIST would have it: (28 28) bytes.
  *
- * @param pen width of the pen in pad units; on a digit as high as the pad's usual digit, 200 units, it is a tenth in pixels
+ * @param pen width of the pen in pad units. A tenth of that in pixels: a digit of 200 units then keeps its looks.
  */
 function as_mnist(strokes, pen) {
   if (!strokes.length) return new Uint8ClampedArray(DIGIT_SIDE * DIGIT_SIDE);

@@ -77,4 +77,4 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 def encoded(array: np.ndarray) -> str:
     """The bytes of an array in base64."""
-    return base64.b64encode(np.ascontiguousarray(array)).decode("ascii")
+    return base64.b64encode(array.tobytes()).decode("ascii")

@@ -68,7 +68,8 @@ function show_history(steps, t, forced, go) {
     if (i === t) button.setAttribute("aria-current", "step");
     const canvas = paint(patches[0], Math.sqrt(patches[0].length), document.createElement("canvas"));
     canvas.className = later;
-    button.append(make("span", "number", i + 1), canvas, make("b", later, answer), make("span", `percent ${later}`, said));
+    const words = [make("b", later, answer), make("span", `percent ${later}`, said)];
+    button.append(make("span", "number", i + 1), canvas, ...words);
     button.addEventListener("click", () => go(i));
     item.append(button);
     return item;

@@ -5,7 +5,7 @@ function bytes_of(base64) {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** Numbers from float16: a sign, 5 bits of exponent, 10 bits of fraction. Weights are finite, so no NaN, no infinity. */
+/** Numbers from float16: a sign, 5 bits of exponent, 10 of fraction. Weights are finite: no NaN, no infinity. */
 function floats_of(base64) {
   const halves = new Uint16Array(bytes_of(base64).buffer);
   return Float32Array.from(halves, (half) => {

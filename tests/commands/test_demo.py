@@ -1,8 +1,8 @@
 """`python -m ramnp.demo`."""
 
-import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tomllib
@@ -47,11 +47,26 @@ def test_the_page_is_served_and_nothing_else():
 def test_a_stop_ends_it_quietly(number):
     with served(*FREE) as (process, address):
         kept = socket.create_connection(("127.0.0.1", int(address.strip("/").rpartition(":")[2])))  # a browser's
-        os.kill(process.pid, number)
+        process.send_signal(number)
         out, err = process.communicate(timeout=20)
         kept.close()
     assert (process.returncode, err) == (0, "")
     assert out.strip() == "ended"
+
+
+def test_a_browser_that_is_closed_leaves_no_traceback():
+    with served(*FREE) as (process, address):
+        port = int(address.strip("/").rpartition(":")[2])
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", port)) as browser:
+                browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed with a reset
+                browser.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                browser.recv(100)
+        with urllib.request.urlopen(address) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert err == ""
 
 
 def test_a_port_that_is_taken(capsys):

@@ -108,6 +108,12 @@ def test_a_drawing_is_scaled_and_centred_as_mnist_is(page):
         assert centre == pytest.approx([14, 14], abs=0.3)
 
 
+def test_a_tap_is_a_dot(page):
+    page.locator("#clear").click()
+    drawn(page, [[(100, 100)]])
+    assert sum(page.evaluate("[...state.digit]")) > 500
+
+
 def test_without_ink_there_is_nothing_to_look_at(page):
     page.locator("#clear").click()
     assert page.locator("#answer").inner_text() == "Draw a digit, or take one."
@@ -277,7 +283,13 @@ def test_a_finger_draws_and_drags(phone):
     step = phone.locator("#stage").bounding_box()["width"] / 60
     swipe([(x, y), (x + 5 * step, y + 5 * step), (x + 10 * step, y + 12 * step)])
     assert phone.evaluate("[state.place.left, state.place.top]") == [10, 12]
+    assert phone.evaluate("scrollY") == 0, "dragging scrolls the page"
     assert phone.evaluate("document.documentElement.scrollWidth") <= 375
+    phone.evaluate("move_digit(0, 0); go(0)")
+    stage = phone.locator("#stage").bounding_box()
+    x, y = stage["x"] + 0.2 * stage["width"], stage["y"] + 0.8 * stage["height"]
+    swipe([(x, y - 40 * step) for step in range(6)])
+    phone.wait_for_function("scrollY > 100")  # beside the digit, a finger scrolls
 
 
 def test_only_what_was_seen_is_shown(page):

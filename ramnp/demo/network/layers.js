@@ -1,7 +1,6 @@
 // Linear, relu, tanh and log-softmax: the forward half of ramnp/network/layers.py.
 //
-// Python computes many rows at once, this page one: an array here is one row there. Numbers are stored as float32, as in
-// Python.
+// Python computes many rows at once, this page one: an array here is one row there. Numbers are float32, as there.
 
 /** y = x W + b, with x (n_in), W (n_in, n_out) and b (n_out). */
 class Linear {

@@ -1,5 +1,5 @@
-// A look at an image: where the model looked, what it saw there, and what it would have answered after each glimpse. See
-// ramnp/network/look.py.
+// A look at an image: where the model looked, what it saw there, and what it would have answered after each glimpse.
+// See ramnp/network/look.py.
 
 /**
  * The steps of a rollout.

@@ -1,7 +1,7 @@
 // The glimpse sensor rho(x, l): what the network sees of an image x when it looks at l. See ramnp/network/sensor.py.
 //
-// K square patches centred on l, of sides g, 2g, 4g, ... pixels, each average-pooled to g x g: sharp in the middle, coarse
-// around it. Outside the image there are zeros.
+// K square patches centred on l, of sides g, 2g, 4g, ... pixels, each average-pooled to g x g: sharp in the middle,
+// coarse around it. Outside the image there are zeros.
 //
 // An image is {pixels, height, width}, with bytes from 0 to 255, row by row.
 
