@@ -6,8 +6,9 @@ import pytest
 from ramnp.demo.page import page as build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Closed with each module: while it is open, its event loop keeps other tests from running theirs."""
     driver, started = browsing.start()
     yield started
     started.close()
