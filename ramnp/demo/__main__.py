@@ -41,7 +41,7 @@ def server(content: bytes, port: int) -> ThreadingHTTPServer:
             with suppress(ConnectionError):  # the browser was closed, or reloads
                 self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Say nothing of each request."""
 
     try:
