@@ -11,6 +11,7 @@ COMMANDS = {
     "export": "write a trained network as an ONNX file",
     "analysis": "test whether the policy of a trained network helps",
     "reproduce": "train the rows of the published tables, and report the results",
+    "demo": "a page in your browser where the network looks at what you draw",
     "data": "list, download, verify and show data sets",
     "gradcheck": "check gradients: ours, or those in a file of yours",
 }

@@ -20,7 +20,7 @@ ROWS = (
     {"pretrained"},
     {"training"},
     {"use"},
-    {"analysis"},
+    {"analysis", "demo"},
     {"reproduce"},
     {"gradcheck", "teaching"},
     {"cli"},

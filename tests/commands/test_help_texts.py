@@ -11,6 +11,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "export",
+    "demo",
     "data",
     "analysis",
     "reproduce",
