@@ -83,6 +83,23 @@ def chosen_backend(arguments: argparse.Namespace) -> Backend:
     return get_backend("cupy")
 
 
+def add_changed_data_flag(parser: Any) -> None:
+    """Add `--allow-changed-data` to a parser or a group of one."""
+    parser.add_argument(
+        "--allow-changed-data",
+        action="store_true",
+        help="accept data that are not those of the training; images that were trained on are still no test images",
+    )
+
+
+def add_data_flags(parser: Any) -> None:
+    """Add the flags of a command that reads the data of a trained network, for `open_trained`."""
+    parser.add_argument(
+        "--data-path", type=Path, metavar="PATH", help="where your own images are now, if they were moved"
+    )
+    add_changed_data_flag(parser)
+
+
 def located(source: str) -> str:
     """What `--import` names: the path of a file, from the root, or else the name of a module."""
     file = expand(source if source.endswith(".py") else f"{source}.py")
@@ -279,6 +296,11 @@ def _discard_output() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         with suppress(OSError, ValueError):  # ValueError: it is no file, as in a test
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def note(text: str) -> None:
+    """Print a note on stderr, so that it does not get into results on stdout."""
+    tell(f"note: {text}")
 
 
 def _fail(message: object, code: int) -> NoReturn:

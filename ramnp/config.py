@@ -6,6 +6,7 @@ which is the text of `--help`, and its range.
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -50,6 +51,19 @@ class Within(NamedTuple):
 
     def __str__(self) -> str:
         return f"from {self.least} to {self.most}"
+
+
+class Matching(NamedTuple):
+    """The range of a text field: a pattern, and the same in words."""
+
+    pattern: str
+    words: str
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+
+    def __str__(self) -> str:
+        return self.words
 
 
 class NameOf(NamedTuple):
@@ -207,8 +221,8 @@ class DataConfig(Group):
     dataset: Annotated[str, "the task; `python -m ramnp.data list` describes each", NameOf("dataset")] = "mnist"
     validation: Annotated[
         int,
-        "how many of the last training images to hold out, to choose the best epoch; 0 trains on all "
-        "(omniglot: 0, or any number to hold out two people, see datasets/README.md)",
+        "how many of the last training images to hold out, to choose the best epoch; 0 trains on all (omniglot: 0, or "
+        "any number to hold out two people, see datasets/README.md; your own: 0, or any number for --validation-share)",
         AtLeast(0),
     ] = 5000
     size: Annotated[
@@ -220,6 +234,27 @@ class DataConfig(Group):
     data_path: Annotated[str, "path of your images: an .npz file (--dataset arrays) or a folder (--dataset folder)"] = (
         ""
     )
+    test_share: Annotated[
+        float, "share of your own images to set aside for the test, by their content", Within(0.01, 0.5)
+    ] = 0.15
+    validation_share: Annotated[
+        float, "share of your own images to hold out for validation, by their content", Within(0.01, 0.4)
+    ] = 0.15
+    resize: Annotated[
+        int, "side in pixels to which each image of a folder is resized; 0 for not at all", AtLeast(0, below=4097)
+    ] = 0
+    fit: Annotated[
+        Literal["crop", "pad", "stretch"],
+        "how --resize makes an image square: cut off what is too long, fill up with the background, or distort",
+    ] = "crop"
+    background: Annotated[
+        str,
+        "what transparent pixels of an image file are put on, and what --fit pad adds: white, black or '#rrggbb'",
+        Matching("white|black|#[0-9a-fA-F]{6}", "white, black, or '#rrggbb' with hexadecimal digits"),
+    ] = "white"
+    colour: Annotated[
+        Literal["auto", "gray", "rgb"], "read the files of a folder as gray or as colour; auto: gray if all of them are"
+    ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +309,7 @@ class Field(NamedTuple):
 
     kind: Any
     text: str
-    range: AtLeast | Above | Within | NameOf | None = None
+    range: AtLeast | Above | Within | NameOf | Matching | None = None
 
     @property
     def choices(self) -> tuple[str, ...] | None:
@@ -322,7 +357,8 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("dataset", ("translated-mnist", "cluttered-mnist"), ("size",)),
     ("dataset", ("cluttered-mnist",), ("pieces", "piece_side")),
     ("dataset", ("omniglot",), ("alphabets",)),
-    ("dataset", ("arrays", "folder"), ("data_path",)),
+    ("dataset", ("arrays", "folder"), ("data_path", "test_share", "validation_share")),
+    ("dataset", ("folder",), ("resize", "fit", "background", "colour")),
     ("optimizer", ("sgd", "muon"), ("momentum",)),
     ("optimizer", ("muon",), ("muon_lr",)),
     ("model", ("fc", "cnn"), ("fc_units",)),
@@ -337,7 +373,7 @@ ACTS_WITH: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 
 
 def idle(config: Config, names: Iterable[str]) -> list[str]:
-    """One line for each of the fields `names` that has no effect in this configuration.
+    """One line for each of the fields `names` that has no effect in this configuration, or another one than usual.
 
     A part of your own may use any field, so nothing is said about it.
     """
@@ -347,4 +383,8 @@ def idle(config: Config, names: Iterable[str]) -> list[str]:
         if value not in values and not registry.is_added(other, value):
             for name in fields:
                 lines.setdefault(name, f"{flag(name)} has no effect with {flag(other)} {value}")
+    if config.dataset == "folder" and not config.resize:
+        lines.setdefault("fit", "--fit has no effect without --resize")
+    if config.dataset in ("arrays", "folder") and config.validation:
+        lines["validation"] = f"of your own images, {config.validation_share:.0%} are held out (--validation-share)"
     return [line for name, line in lines.items() if name in names]

@@ -67,3 +67,9 @@ def is_too_big(error: Exception) -> bool:
     """Whether an array was asked for that does not fit. NumPy's error is a ValueError if it would fit no memory."""
     refused = ("Maximum allowed dimension exceeded", "array is too big")
     return isinstance(error, MemoryError) or any(words in str(error) for words in refused)
+
+
+def some(names: list[str], shown: int = 5) -> str:
+    """The first names of several, and how many more there are."""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -21,6 +21,9 @@ The images of translated and cluttered MNIST are composed at random; by default 
 `--glimpses T` lets a recurrent attention model look more or less often than in training, and `--size S` shows it
 translated or cluttered digits on a larger or smaller canvas. It was trained for neither, so expect more errors.
 
+Data that are not those of the training are refused, unless you add `--allow-changed-data`. Even then, images that the
+network was trained on are no test images. `--data-path` says where your own images are now, if they were moved.
+
 `--first-locations` shows how much the first glimpse matters. It prints the deterministic error from each of nine first
 locations, the cell centres of a 3 x 3 grid on the image, and how many images get the same answer from all nine.
 """
@@ -35,11 +38,13 @@ from ramnp.backend import limit_threads
 from ramnp.cli import (
     Parser,
     add_backend_flags,
+    add_data_flags,
     add_import_flag,
     chosen_backend,
     count,
     description,
     import_parts,
+    note,
     run,
 )
 from ramnp.data.source import SPLITS
@@ -75,10 +80,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--by-class", action="store_true", help="print the error of each class as well")
     parser.add_argument("--confusion", type=Path, metavar="FILE.png", help="draw which classes are taken for which")
     add_import_flag(parser)
+    add_data_flags(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
     saved, model, source = open_trained(
-        arguments.path, arguments.split, chosen_backend(arguments), arguments.glimpses, arguments.size
+        arguments.path,
+        arguments.split,
+        chosen_backend(arguments),
+        arguments.glimpses,
+        arguments.size,
+        arguments.data_path,
+        arguments.allow_changed_data,
+        note,
     )
     # On busy cores the threads of one product wait for each other far longer than they save.
     with limit_threads(1):

@@ -27,6 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     file = arguments.out or Path(f"{model.config.preset}.onnx")
     export_onnx(model, file)
     print(f"wrote {file}: {model.config.glimpses} glimpses of {'x'.join(map(str, model.image_shape))} images")
+    if model.config.resize:
+        print(
+            f"it takes images of that size; files were prepared with --resize {model.config.resize} "
+            f"--fit {model.config.fit} --background {model.config.background}, as its metadata say"
+        )
     return 0
 
 

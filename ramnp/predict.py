@@ -1,10 +1,12 @@
 """`python -m ramnp.predict MODEL IMAGE...`: say what image files show, and how sure the model is.
 
 MODEL is a run folder, a checkpoint (.npz), or the name of weights that come with the package, such as mnist-6.
-IMAGE is a PNG, JPEG, BMP, GIF, PPM or WebP file of the size that the model is for, or `-` for a list of files on stdin,
-one per line:
+IMAGE is a file that Pillow reads, such as PNG, JPEG or TIFF, or `-` for a list of files on stdin, one per line:
 
     find scans -name '*.png' | python -m ramnp.predict runs/mine -
+
+An image is prepared as those of the training were (docs/own-images.md). If these were not resized, it must have the
+size that the model is for.
 
 An image that cannot be read is reported, and the others are answered. An answer does not depend on the other images:
 each location is the mean of the policy, unless --rollouts is given, and the first one is always the same.

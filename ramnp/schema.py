@@ -59,6 +59,7 @@ class Meta(TypedDict):
     best: Best | None
     seconds: Seconds
     class_names: NotRequired[list[str] | None]
+    data_sha256: NotRequired[str | None]
 
 
 class RunConfigFile(TypedDict):

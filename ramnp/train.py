@@ -28,6 +28,7 @@ from ramnp.backend import Backend, limit_threads
 from ramnp.cli import (
     Parser,
     add_backend_flags,
+    add_changed_data_flag,
     add_config_flags,
     add_import_flag,
     chosen_backend,
@@ -37,10 +38,12 @@ from ramnp.cli import (
     description,
     given_flags,
     import_parts,
+    note,
     run,
     tell,
 )
 from ramnp.config import Config, flag, idle
+from ramnp.data.content import remembered
 from ramnp.data.source import DataSet
 from ramnp.errors import DivergenceError, OutputError, UsageError, first_line, is_too_big
 from ramnp.presets import OWN, listing
@@ -49,7 +52,7 @@ from ramnp.training.checkpoint import Checkpoint
 from ramnp.training.memory import too_large
 from ramnp.training.run import CHANGEABLE, MAY_CHANGE, Run, heading, new_folder, read_run_config
 from ramnp.training.suited import suited
-from ramnp.training.trained import TRAINED, find_weights
+from ramnp.training.trained import TRAINED, find_weights, moved, recognized
 from ramnp.training.trainer import Trainer
 from ramnp.training.workers import default_workers
 
@@ -86,7 +89,9 @@ def dry_run(config: Config, dataset: DataSet, backend: Backend) -> None:
 
 
 def resumed_config(arguments: argparse.Namespace) -> Config:
-    """The configuration of the run to resume; only --epochs and --import may change it, and what --change names.
+    """The configuration of the run to resume.
+
+    Only --epochs, --data-path and --import may change it, and what --change names.
 
     Sets `arguments.limit_batches` to that of the run.
 
@@ -116,7 +121,23 @@ def resumed_config(arguments: argparse.Namespace) -> Config:
         if getattr(arguments, name) is not None:
             raise UsageError(f"{flag(name)} cannot be combined with --resume: the run folder determines it")
     changed = {name: given[name] for name in (*MAY_CHANGE, *arguments.change) if name in given}
+    if "data_path" in changed:
+        saved = moved(saved, changed.pop("data_path"))
     return dataclasses.replace(saved, **changed)
+
+
+def resumed_data(arguments: argparse.Namespace, config: Config) -> DataSet:
+    """The data of the run to resume, compared with those that it was started with.
+
+    Raises:
+        CheckpointError: its checkpoint is damaged.
+        DataError: the data are missing or damaged, or have changed.
+    """
+    path = arguments.resume / "checkpoint.npz"
+    if not path.exists():  # stopped before its first checkpoint: `Run.resume` compares the data with config.json
+        return data.load(config)
+    saved = dataclasses.replace(checkpoint.load(path), config=config)
+    return recognized(saved, arguments.allow_changed_data, note)
 
 
 def build_parser() -> Parser:
@@ -146,7 +167,7 @@ def build_parser() -> Parser:
         "--resume",
         type=Path,
         metavar="DIR",
-        help="resume the run in DIR; --epochs, --import and what --change names may differ",
+        help="resume the run in DIR; --epochs, --data-path, --import and what --change names may differ",
     )
     group.add_argument(
         "--change",
@@ -155,6 +176,7 @@ def build_parser() -> Parser:
         default=[],
         help="with --resume: a setting that may differ, too",
     )
+    add_changed_data_flag(group)
     group.add_argument(
         "--limit-batches", type=count, metavar="N", help="train and evaluate on only N batches per epoch, to try it out"
     )
@@ -172,6 +194,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if arguments.change and not arguments.resume:
         raise UsageError("--change is for a run that is resumed: add --resume")
+    if arguments.allow_changed_data and not arguments.resume:
+        raise UsageError("--allow-changed-data is for a run that is resumed: add --resume")
     init = checkpoint.load(find_weights(arguments.init)) if arguments.init and not arguments.resume else None
     if arguments.resume:
         config = resumed_config(arguments)
@@ -181,7 +205,9 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments.quiet:
         for line in idle(config, given_flags(arguments)):
             print(f"note: {line}")
-    dataset = data.load(config)
+    dataset = resumed_data(arguments, config) if arguments.resume else data.load(config)
+    if init and init.data:  # what the weights were trained on is no test image
+        dataset = remembered(dataset, init.data)
     if config.preset == OWN and not (arguments.resume or arguments.config or (init and not arguments.preset)):
         config = suited(config, dataset, given_flags(arguments))
     # A run to resume and a configuration file know their number of workers; it decides how sums are rounded.
@@ -207,7 +233,7 @@ def train(
     folder = arguments.resume or new_folder(arguments.out, config)
     with Run(config, dataset, backend, folder, arguments.limit_batches, arguments.quiet) as training:
         if arguments.resume:
-            training.resume(tuple(arguments.change))
+            training.resume(tuple(arguments.change), arguments.allow_changed_data)
         else:
             training.start(init, numbered=arguments.out is None)
         return fit(training)

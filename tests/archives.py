@@ -1,5 +1,6 @@
 """Small files in the formats of the data sets, and damaged ones; and how readers are to take them."""
 
+import errno
 import io
 import struct
 import tarfile
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ramnp.data import cifar10, omniglot
+from ramnp.data import cifar10, files, omniglot
 from ramnp.errors import DataError
 
 CIFAR_FILES = (*cifar10.TRAIN, cifar10.TEST)
@@ -108,6 +109,18 @@ def little_memory(limit=8 << 20):
         assert tracemalloc.get_traced_memory()[1] < limit
     finally:
         tracemalloc.stop()
+
+
+def forbid(monkeypatch, name):
+    """Files of a name may not be read. Whoever runs the tests may be allowed everything, so permissions do not do."""
+    right = files.open_regular
+
+    def refuse(path):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return right(path)
+
+    monkeypatch.setattr(files, "open_regular", refuse)
 
 
 def survives(read, path):

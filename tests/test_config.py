@@ -30,6 +30,7 @@ POSITIVE_FLOATS = ("std", "lr", "muon_lr", "pixel_std")
 CHOICES = (
     *("model", "glimpse_network", "core", "policy", "first_location", "squash", "dtype"),
     *("routing", "optimizer", "schedule", "dataset", "reward", "flip", "class_weights", "ties"),
+    *("fit", "colour"),
 )
 
 BAD = [
@@ -38,6 +39,9 @@ BAD = [
     *((name, value) for name in NOT_NEGATIVE_FLOATS for value in (-0.5, -1, math.nan, math.inf, "1", None, True)),
     *((name, value) for name in POSITIVE_FLOATS for value in (0, 0.0, -1.0, math.nan, math.inf, -math.inf, "1", None)),
     *((name, value) for name in CHOICES for value in ("", "nonsense", None, 0, ["rnn"])),
+    *(("resize", value) for value in (-1, 4097, 1.0, "1", None)),
+    *(("background", value) for value in ("", "red", "#12345", "#1234567", "ff0000", "#gggggg", None, 0)),
+    *((name, value) for name in ("test_share", "validation_share") for value in (0, -0.1, 0.51, math.nan, "1", None)),
     *(("momentum", value) for value in (1, 1.0, 2.0)),
     *((name, value) for name in ("discount", "pixel_mean") for value in (1.01, 2)),
     *((name, value) for name in ("preset", "alphabets", "data_path", "import_") for value in (None, 6, ["mnist-6"])),
@@ -171,6 +175,12 @@ def test_flags_that_do_nothing_are_named():
     assert idle(Config(dataset="cluttered-mnist"), ["size", "pieces", "alphabets"]) == [
         "--alphabets has no effect with --dataset cluttered-mnist"
     ]
+    own = Config(dataset="folder", validation=8, validation_share=0.2)
+    assert idle(own, ["fit", "validation"]) == [
+        "--fit has no effect without --resize",
+        "of your own images, 20% are held out (--validation-share)",
+    ]
+    assert idle(dataclasses.replace(own, resize=9, validation=0), ["fit", "validation"]) == []
     assert len(idle(Config(model="fc"), ["patch", "fc_units", "core"])) == 2
     assert idle(Config(policy="random"), ["std"]) == ["--std has no effect with --policy random"]
     assert idle(Config(policy="random", reward="gain"), ["discount", "early_weight"]) == [

@@ -26,7 +26,7 @@ READERS = {
     "x.md5": files.md5_of,
     "x.npz": arrays.read_arrays,
     "x.tar.gz": cifar10.read_archive,
-    "x.png": images.read_image_file,
+    "x.png": lambda path: images.decode_file(path, resized=False),
     "photos": folder.read_folder,
     "metrics.jsonl": run.read_lines,
     "config.json": lambda path: run.read_run_config(path.parent),

@@ -20,11 +20,13 @@ from ramnp.backend import limit_threads
 from ramnp.cli import (
     Parser,
     add_backend_flags,
+    add_data_flags,
     add_import_flag,
     chosen_backend,
     count,
     description,
     import_parts,
+    note,
     run,
 )
 from ramnp.data.source import SPLITS
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rollouts", type=count, default=10, metavar="M", help="rollouts of averaged figures (10)")
     add_backend_flags(parser)
     add_import_flag(parser)
+    add_data_flags(parser)
     parser.add_argument(
         "--limit-batches", type=count, metavar="N", help=f"analyse only the first N batches of {BATCH} images"
     )
@@ -51,7 +54,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.plot and arguments.plot.suffix != ".png":
         raise UsageError(f"--plot {arguments.plot}: the picture is a PNG; choose a name that ends in .png")
-    saved, model, source = open_trained(arguments.path, arguments.split, chosen_backend(arguments))
+    saved, model, source = open_trained(
+        arguments.path,
+        arguments.split,
+        chosen_backend(arguments),
+        data_path=arguments.data_path,
+        allow_changed=arguments.allow_changed_data,
+        say=note,
+    )
     if not isinstance(model, RecurrentAttentionModel):
         raise UsageError(f"{saved.path} is a network that sees the whole image: it has no locations to analyse")
     with limit_threads(1):  # as in ramnp.evaluate

@@ -69,6 +69,10 @@ def verify(config: DataConfig) -> None:
         print(f"{path}: {task.check(path)}")
     counts = ", ".join(f"{len(getattr(dataset, split)):,} {split}" for split in SPLITS)
     shape = "x".join(map(str, dataset.image_shape))
+    if dataset.train.digests is not None:
+        print("\n".join(dataset.counts()))
+    for kind, lines in (("note", dataset.notes), ("warning", dataset.warnings)):
+        print("".join(f"{kind}: {line}\n" for line in lines), end="")
     print(f"{config.dataset}: {counts} images of {shape} (height, width, channels) in {dataset.classes:,} classes")
 
 

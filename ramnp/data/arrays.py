@@ -1,7 +1,7 @@
 """Your own images as arrays: an .npz file with `images` and `labels`, and optionally `test_images` and `test_labels`.
 
-Images are (n, H, W) or (n, H, W, C) with C = 1 or 3, as uint8 or as floats in [0, 1]. Labels are integers (n,) from 0
-to A-1, and each class must occur. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
+Images are (n, H, W) or (n, H, W, C) with C from 1 to 4, as uint8 or as floats in [0, 1]. Labels are integers (n,) from
+0 to A-1, and each class must occur. `numpy.savez("mine.npz", images=..., labels=...)` writes such a file.
 """
 
 from pathlib import Path
@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from ramnp.config import DataConfig
+from ramnp.data.content import digests
 from ramnp.data.files import open_zip, read_member
-from ramnp.data.npy import parse_npy
+from ramnp.data.npy import HEADER, parse_npy
 from ramnp.data.source import DataSet, Split
 from ramnp.data.task import OwnTask
-from ramnp.errors import DataError
+from ramnp.errors import DataError, UsageError
+from ramnp.network.classifier import check_bytes
 from ramnp.registry import register
 
 LIMIT = 8 << 30  # largest array, in bytes
 MEMBERS = 100  # most arrays in a file
+LONGEST_LABEL = 8  # bytes
 
 
 def check_images(images: np.ndarray, name: str) -> np.ndarray:
@@ -30,9 +33,16 @@ def check_images(images: np.ndarray, name: str) -> np.ndarray:
         images = images[..., None]
     if images.ndim != 4:
         raise DataError(f"{name} has {images.ndim} axes; images must be (n, H, W) or (n, H, W, C)")
-    if images.shape[3] not in (1, 3):
-        raise DataError(f"{name} has {images.shape[3]} channels; images must be gray (1) or colour (3)")
+    if not 1 <= images.shape[3] <= 4:
+        advice = ", as transpose(0, 2, 3, 1) makes them" if images.shape[1] <= 4 else ""
+        raise DataError(
+            f"{name} has {images.shape[3]} channels; images must be (n, H, W, C) with C from 1 to 4{advice}"
+        )
     if images.dtype == np.uint8:
+        try:
+            check_bytes(images)
+        except UsageError as error:
+            raise DataError(f"{name}: {error}") from error
         return np.ascontiguousarray(images)
     if images.dtype.kind != "f":
         raise DataError(f"{name} holds {images.dtype}; images must be uint8, or floats in [0, 1]")
@@ -47,13 +57,17 @@ def read_arrays(path: Path) -> tuple[Split, Split | None]:
     Raises:
         DataError: the file is damaged, or does not have the arrays that this module describes.
     """
+    if path.suffix == ".npy":
+        raise DataError(f"{path} holds one array: save an .npz file, numpy.savez('mine.npz', images=..., labels=...)")
+    arrays: dict[str, np.ndarray] = {}
     with open_zip(path, MEMBERS) as archive:
-        names = archive.namelist()
-        arrays = {
-            name: parse_npy(read_member(archive, f"{name}.npy", LIMIT), f"{path}, {name}")
-            for name in ("images", "labels", "test_images", "test_labels")
-            if f"{name}.npy" in names
-        }
+        for name in ("images", "labels", "test_images", "test_labels"):
+            if f"{name}.npy" in archive.namelist():
+                # Sorted labels shrink to almost nothing, so their size is bounded by the number of images instead.
+                images = arrays.get(name.replace("labels", "images"))
+                most = HEADER + LONGEST_LABEL * len(images) if images is not None and images.ndim else None
+                content = read_member(archive, f"{name}.npy", most or LIMIT, counted=most is None)
+                arrays[name] = parse_npy(content, f"{path}, {name}")
     splits: list[Split] = []
     for prefix in ("", "test_"):
         images, labels = arrays.get(f"{prefix}images"), arrays.get(f"{prefix}labels")
@@ -66,7 +80,7 @@ def read_arrays(path: Path) -> tuple[Split, Split | None]:
             raise DataError(
                 f"{path}, {prefix}labels has shape {labels.shape} of {labels.dtype}, not one integer per image"
             )
-        splits.append(Split(images, labels.astype(np.int64)))
+        splits.append(Split(images, labels.astype(np.int64), digests(images)))
     return splits[0], splits[1]
 
 
@@ -78,8 +92,10 @@ class Arrays(OwnTask):
     folder = "arrays"
 
     def load(self, config: DataConfig) -> DataSet:
-        """Read the arrays; `OwnTask.data_set` shuffles and splits them."""
+        """Read the arrays; `OwnTask.data_set` splits them."""
         path = self.path(config)
+        if path.is_dir():
+            raise DataError(f"{path} is a folder: image files are read by --dataset folder")
         images, test = read_arrays(path)
         present = np.unique(images.labels)
         if len(present) < 2 or not np.array_equal(present, np.arange(len(present))):
@@ -88,4 +104,4 @@ class Arrays(OwnTask):
             raise DataError(f"{path}, test_labels has labels that do not occur in labels")
         if test and (test.images.shape[1:], test.images.dtype) != (images.images.shape[1:], images.images.dtype):
             raise DataError(f"{path}: images and test_images differ in shape or type; save both alike")
-        return self.data_set(images, test, config, None)
+        return self.data_set({"train": images} | ({"test": test} if test else {}), config, None)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ramnp.config import DataConfig
-from ramnp.data.files import Published, read_file
+from ramnp.data.files import Published, check_regular, read_file
 from ramnp.data.source import DataSet, Split, hold_out
 from ramnp.data.task import Task
 from ramnp.errors import DataError, first_line
@@ -66,6 +66,7 @@ def read_archive(path: Path) -> dict[str, Split]:
     Raises:
         DataError: the archive is damaged, holds too much, or lacks one of the files.
     """
+    check_regular(path)
     found = {}
     limit = (len(TRAIN) + 1) * RECORDS * RECORD + OTHER
     try:

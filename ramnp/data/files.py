@@ -71,6 +71,18 @@ class Published(NamedTuple):
     mirrors: Sequence[str]
 
 
+def check_regular(path: Path) -> None:
+    """Check that a path is a file that can be read to its end: not a folder, a device or a pipe.
+
+    Raises:
+        DataError: it is not, or it does not exist, or you may not read it.
+    """
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
 def md5_of(path: Path) -> str:
     """The MD5 of a file.
 
@@ -108,6 +120,7 @@ def read_gzip(path: Path, size: int, sha256: str | None = None) -> bytes:
     Raises:
         DataError: the file cannot be read, is truncated, or has different content.
     """
+    check_regular(path)
     advice = "delete it and run again to download a new copy, or restore it from the repository"
     try:
         with open_regular(path) as packed, gzip.open(packed) as file:
@@ -137,11 +150,11 @@ def open_zip(path: Path, members: int, ratio: int = RATIO) -> Archive:
         ratio: the members that are read may have so many times the size of the file, plus `LITTLE`.
 
     Raises:
-        DataError: the file is not a zip archive, has too many members, two of one name, or one whose name points
-            outside it.
+        DataError: the file cannot be read, is not a zip archive, has too many members, two of one name, or one whose
+            name points outside it.
     """
+    check_regular(path)
     try:
-        open_regular(path).close()
         archive = Archive(path)
         archive.left = ratio * path.stat().st_size + LITTLE
     except Exception as error:  # zipfile reports damage in many types
@@ -160,10 +173,13 @@ def open_zip(path: Path, members: int, ratio: int = RATIO) -> Archive:
     return archive
 
 
-def read_member(archive: Archive, name: str, limit: int) -> bytearray:
+def read_member(archive: Archive, name: str, limit: int, counted: bool = True) -> bytearray:
     """Read a member of a zip archive of at most `limit` bytes.
 
     The memory used depends on the data that are really there, not on the size that the archive claims.
+
+    Args:
+        counted: whether it counts towards what the members may unpack to all together; else `limit` alone bounds it.
 
     Raises:
         DataError: the member is damaged, is too long, or is compressed by a method whose memory use cannot be bounded.
@@ -172,7 +188,7 @@ def read_member(archive: Archive, name: str, limit: int) -> bytearray:
     where = f"{archive.filename}, {name}"
     if info.file_size > limit:
         raise DataError(f"{where}: claims {info.file_size:,} bytes, more than the limit of {limit:,}")
-    archive.left -= info.file_size
+    archive.left -= info.file_size if counted else 0
     if archive.left < 0:
         raise DataError(
             f"{where}: claims {info.file_size:,} bytes compressed to {info.compress_size:,}, too few to be real data: "

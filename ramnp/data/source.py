@@ -16,21 +16,26 @@ from ramnp.errors import UsageError
 from ramnp.network.sensor import Canvas, pad
 
 SPLITS = ("train", "validation", "test")
+MOST_COUNTED = 40  # classes in a table of counts
 SEED = 61406  # seeds, with the number of the split, the generated images of evaluation, which never change
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, H, W, C), uint8 or floats in [0, 1], and labels (n,), integers 0..A-1, on the host."""
+    """Images (n, H, W, C), uint8 or floats in [0, 1], and labels (n,), integers 0..A-1, on the host.
+
+    The user's own images also have digests (n,), by which they are recognized: see `content.py`.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    digests: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, rows: slice | np.ndarray) -> "Split":
-        return Split(self.images[rows], self.labels[rows])
+        return Split(self.images[rows], self.labels[rows], None if self.digests is None else self.digests[rows])
 
 
 class Source:
@@ -147,6 +152,24 @@ def plan(count: int, size: int, rng: np.random.Generator | None) -> tuple[np.nda
 
 
 @dataclass(frozen=True)
+class Record:
+    """What a checkpoint keeps of the data of its run, so that later commands recognize them.
+
+    Attributes:
+        sha256: of all images and labels, see `DataSet.sha256`.
+        images: the digests of the images by split, if they have any: an entry for each of `SPLITS`, or none.
+    """
+
+    sha256: str
+    images: dict[str, np.ndarray]
+
+    def joined(self, earlier: "Record") -> "Record":
+        """This record, with the images of an earlier one as well. Images that were ever trained on stay known."""
+        images = {split: np.union1d(own, earlier.images.get(split, own[:0])) for split, own in self.images.items()}
+        return Record(self.sha256, images)
+
+
+@dataclass(frozen=True)
 class DataSet:
     """The three splits of a task.
 
@@ -156,7 +179,8 @@ class DataSet:
         train, validation, test: the splits; validation may be empty.
         class_names: names of the labels 0..A-1; None for digits.
         scene: how to compose images from those of the splits; None to use these as they are.
-        notes: lines about files that are not known to be the published ones.
+        notes: lines about files that are not known to be the published ones, or that were left out.
+        warnings: lines about what is odd about the images.
     """
 
     name: str
@@ -167,6 +191,7 @@ class DataSet:
     class_names: tuple[str, ...] | None = None
     scene: Scene | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -182,6 +207,34 @@ class DataSet:
                 digest.update(f"{array.dtype.str} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    def record(self) -> Record:
+        """What a checkpoint keeps of these data."""
+        known = {split: digests for split in SPLITS if (digests := getattr(self, split).digests) is not None}
+        return Record(self.sha256(), known if len(known) == len(SPLITS) else {})
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes 0..A-1; numbers, if they have no others."""
+        return self.class_names or tuple(map(str, range(self.classes)))
+
+    def counts(self) -> list[str]:
+        """The lines of a table of the images by class and split; of many classes, of the smallest and the largest."""
+        counts = np.array([np.bincount(getattr(self, split).labels, minlength=self.classes) for split in SPLITS])
+        chosen: Sequence[int] = range(self.classes)
+        more: list[str] = []
+        if self.classes > MOST_COUNTED:
+            in_order = counts.sum(axis=0).argsort(kind="stable")
+            chosen, more = (
+                [int(in_order[0]), int(in_order[-1])],
+                [f"(the smallest and the largest of {self.classes:,} classes)"],
+            )
+        names = self.names()
+        width = max(len("class"), *(len(names[label]) for label in chosen))
+        lines = [f"{'class':<{width}}" + "".join(f"{split:>12}" for split in SPLITS)]
+        lines += [
+            f"{names[label]:<{width}}" + "".join(f"{count:>12,}" for count in counts[:, label]) for label in chosen
+        ]
+        return lines + more
 
     def source(self, split: str, backend: Backend, margin: int) -> Source:
         """The batches of a split ("train", "validation" or "test"), on a backend, with the border for the sensor."""

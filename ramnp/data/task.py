@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from ramnp.config import DataConfig
+from ramnp.data.content import TEST, TRAIN, VALIDATION, joined, parts_of, warnings_about, without
 from ramnp.data.files import Published, data_root, locate, md5_of
-from ramnp.data.source import DataSet, Split, hold_out
+from ramnp.data.source import DataSet, Split
 from ramnp.errors import DataError, UsageError
 from ramnp.files import expand
-
-SEED = 0  # seeds the order into which the user's own images are shuffled
 
 
 class Task:
@@ -112,24 +111,47 @@ class OwnTask(Task):
             raise UsageError(f"{self.folder} needs --data-path: {self.text}")
         path = self.place(config)
         if not path.exists():
-            raise DataError(f"--data-path {path} does not exist")
+            raise DataError(f"--data-path {path} does not exist: if the images were moved, give their new place")
         return path
 
     def data_set(
-        self, images: Split, test: Split | None, config: DataConfig, class_names: tuple[str, ...] | None
+        self,
+        given: dict[str, Split],
+        config: DataConfig,
+        class_names: tuple[str, ...] | None,
+        notes: tuple[str, ...] = (),
     ) -> DataSet:
-        """Split the user's images.
+        """Make the three splits of the user's images, by their content if the user has not made them.
 
-        They may be sorted by class, so they are shuffled first, in an order that is always the same. Without test
-        images, a sixth of them is set aside for testing. Of the rest, the last `validation` are held out.
+        The training images are in the order of their digests, whatever they are called and wherever they lie.
+
+        Args:
+            given: the images with their digests: those to train on ("train"); and, if the user has set some aside,
+                those of "validation" and "test". With `validation` 0 the former are trained on.
+            class_names: names of the classes; None if they are numbers.
+            notes: what to say about the files.
 
         Raises:
-            UsageError: no images would be left to train on.
+            DataError: a class has too few images.
         """
-        images = images[np.random.default_rng(SEED).permutation(len(images))]
-        classes = int(images.labels.max()) + 1
-        if test is None:
-            kept = len(images) - max(1, len(images) // 6)
-            images, test = images[:kept], images[kept:]
-        train, held_out = hold_out(images, config.validation)
-        return DataSet(self.folder, classes, train, held_out, test, class_names)
+        train, held_out, test = given["train"], given.get("validation"), given.get("test")
+        if held_out and not config.validation:
+            train, held_out = joined([train, held_out]), None
+        names = class_names or tuple(map(str, range(int(train.labels.max()) + 1)))
+        validation_share = config.validation_share if config.validation and held_out is None else 0.0
+        part = parts_of(train, names, config.test_share if test is None else 0.0, validation_share)
+        assert train.digests is not None
+        order = np.argsort(train.digests, kind="stable")
+        whole, part = train[order], part[order]
+        train = whole[part == TRAIN]
+        held_out = whole[part == VALIDATION] if held_out is None else held_out
+        test = whole[part == TEST] if test is None else test
+        rest = {"validation": without(without(held_out, train), test), "test": without(test, train)}
+        odd = [
+            f"{kind} images left out, because they are images of another split as well, pixel by pixel: {twice:,}"
+            for kind, split in (("validation", held_out), ("test", test))
+            if (twice := len(split) - len(rest[kind]))
+        ]
+        held_out, test = rest["validation"], rest["test"]
+        odd += warnings_about([train, held_out, test], names)
+        return DataSet(self.folder, len(names), train, held_out, test, class_names, notes=notes, warnings=tuple(odd))

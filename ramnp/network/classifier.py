@@ -42,6 +42,19 @@ class Loss(Protocol):
     def reward(self) -> Array: ...
 
 
+def check_bytes(images: np.ndarray) -> None:
+    """Check that uint8 images go from 0 to 255. From 0 to 1 they would be nearly black.
+
+    Raises:
+        UsageError: their largest value is 1.
+    """
+    if images.size and images.max() == 1:
+        raise UsageError(
+            "uint8 images go from 0 to 255, and no pixel here is above 1: multiply them by 255, "
+            "or convert them to floats from 0 to 1"
+        )
+
+
 class Classifier(Part):
     """A model that tells which of A classes each image shows.
 
@@ -127,10 +140,8 @@ class Classifier(Part):
             raise UsageError(
                 f"images must be uint8, or floats in [0, 1], got floats from {images.min()} to {images.max()}"
             )
-        if images.dtype == np.uint8 and images.size and images.max() == 1:
-            raise UsageError(
-                "uint8 images go from 0 to 255, and no pixel here is above 1: convert them to floats from 0 to 1"
-            )
+        if images.dtype == np.uint8:
+            check_bytes(images)
         return images
 
     def randomness(self, images: int, rollouts: int, seed: int, start: int) -> Array:

@@ -61,8 +61,11 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def show(axes: Any, image: np.ndarray, top: float | None = None) -> None:
-    """Show one image (H, W, C), gray or colour, without ticks; `top` is the value of white."""
+    """Show one image (H, W, C), gray or colour, without ticks; `top` is the value of white.
+
+    Of 2 or 4 channels, the last one is not shown.
+    """
     top = (255 if image.dtype == np.uint8 else 1.0) if top is None else top
-    image = image[..., 0] if image.shape[-1] == 1 else image
+    image = image[..., 0] if image.shape[-1] < 3 else image[..., :3]
     axes.imshow(image / top, cmap="gray", vmin=0, vmax=1, interpolation="antialiased")
     axes.set(xticks=[], yticks=[])

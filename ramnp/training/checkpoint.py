@@ -7,6 +7,7 @@ No random state needs saving: the random numbers of each epoch are seeded by (se
 | `meta`             | UTF-8 bytes of a JSON object, see `Checkpoint`       |
 | `parameter/<name>` | one parameter                                        |
 | `optimizer/<name>` | one vector of the optimizer; absent in `best.npz`    |
+| `data/<split>`     | digests of the images, uint64, if they are your own  |
 
 A new checkpoint replaces the old one in a single step, so a run that is killed leaves an intact file. Reading never
 unpickles.
@@ -24,8 +25,9 @@ import numpy as np
 from ramnp import schema
 from ramnp.backend import NUMPY, Backend
 from ramnp.config import Config
-from ramnp.data.files import Archive, open_zip, read_member, read_start
+from ramnp.data.files import Archive, check_regular, open_zip, read_member, read_start
 from ramnp.data.npy import HEADER, Header, parse_header, parse_npy
+from ramnp.data.source import SPLITS, Record
 from ramnp.errors import CheckpointError, DataError, UnknownPartError, UsageError, first_line
 from ramnp.files import write_atomically
 from ramnp.network import Classifier, build
@@ -53,6 +55,7 @@ class Checkpoint:
         seconds: time spent training and validating so far.
         parameters, optimizer: arrays by name.
         class_names: names of the classes 0..A-1; None in files of earlier versions, and for digits.
+        data: by what the data of the run are recognized; None in files of earlier versions.
         path: the file it was read from; None if it was not read from a file.
     """
 
@@ -65,6 +68,7 @@ class Checkpoint:
     parameters: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
     class_names: tuple[str, ...] | None = None
+    data: Record | None = None
     path: Path | None = None
 
     def model(self, backend: Backend = NUMPY) -> Classifier:
@@ -116,6 +120,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     arrays = {f"parameter/{name}": value for name, value in checkpoint.parameters.items()}
     arrays |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
+    if checkpoint.data:
+        arrays |= {f"data/{split}": known for split, known in checkpoint.data.images.items() if len(known)}
     meta = {
         "format": FORMAT,
         "arrays": sorted(arrays),  # zip verifies each member, but not that all are there
@@ -123,6 +129,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "image_shape": list(checkpoint.image_shape),
         "classes": checkpoint.classes,
         "class_names": checkpoint.class_names,
+        "data_sha256": checkpoint.data.sha256 if checkpoint.data else None,
         "epoch": checkpoint.epoch,
         "best": checkpoint.best,
         "seconds": checkpoint.seconds,
@@ -143,6 +150,10 @@ def load(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        check_regular(path)
+    except DataError as error:
+        raise CheckpointError(str(error)) from error
     try:
         with open_zip(path, MEMBERS, RATIO) as archive:
             meta = read_meta(archive)
@@ -167,8 +178,18 @@ def load(path: Path) -> Checkpoint:
         parameters=_below("parameter/", arrays),
         optimizer=_below("optimizer/", arrays),
         class_names=tuple(meta["class_names"]) if meta.get("class_names") else None,
+        data=record_in(meta, arrays),
         path=path,
     )
+
+
+def record_in(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> Record | None:
+    """By what the data are recognized, as a file says."""
+    if not meta.get("data_sha256"):
+        return None
+    known = _below("data/", arrays)
+    none = np.empty(0, np.uint64)
+    return Record(meta["data_sha256"], {split: known.get(split, none) for split in SPLITS} if known else {})
 
 
 def read_meta(archive: Archive) -> dict[str, Any]:
@@ -222,8 +243,12 @@ def check_headers(headers: dict[str, Header], config: Config, image_shape: tuple
         if header.dtype.kind != "f":
             raise SchemaError(f"{name} holds {header.dtype}, not floats")
     optimizer = _below("optimizer/", headers)
-    if len(parameters) + len(optimizer) != len(headers) or len(optimizer) > MOST_STATES:
-        raise SchemaError("it holds other arrays than parameters and the state of an optimizer")
+    known = _below("data/", headers)
+    if len(parameters) + len(optimizer) + len(known) != len(headers) or len(optimizer) > MOST_STATES:
+        raise SchemaError("it holds other arrays than parameters, the state of an optimizer and digests of images")
+    for name, header in known.items():
+        if name not in SPLITS or header.dtype != np.uint64 or len(header.shape) != 1:
+            raise SchemaError(f"data/{name} is not a list of digests")
     for name, header in optimizer.items():
         if header.size > size:
             raise SchemaError(f"{name} has {header.size:,} values, more than the {size:,} parameters")

@@ -32,7 +32,7 @@ from ramnp.training.trained import transfer
 from ramnp.training.trainer import Trainer
 
 LOG_STEPS = 50  # steps between two looks at the losses; on a GPU, each look waits for all queued work
-MAY_CHANGE = ("epochs", "import_")  # fields of the configuration that may change when a run is resumed
+MAY_CHANGE = ("epochs", "import_", "data_path")  # fields of the configuration that may change when a run is resumed
 # Fields that may change on request: the learning rate, and when the training ends.
 CHANGEABLE = ("lr", "policy_lr", "schedule", "decay_epochs", "patience")
 VALIDATION_ROLLOUTS = 3  # rollouts of the averaged figure after each epoch; the final figures average over 10
@@ -73,7 +73,8 @@ class Run:
         margin = self.trainer.model.margin
         self.train, self.validation, self.test = (dataset.source(split, backend, margin) for split in SPLITS)
         self.steps_per_epoch = self.trainer.steps_per_epoch(self.train)
-        self.data_sha256 = dataset.sha256()
+        self.record = dataset.record()
+        self.from_start = True  # whether the record has all images that this run was trained on
         self.epoch = 0
         self.best: dict[str, Any] | None = None
         self.seconds = 0.0
@@ -113,6 +114,8 @@ class Run:
         """
         if init:
             new = transfer(init, self.trainer.model, self.class_names)
+            if init.data:  # what those weights were trained on is no test image here
+                self.record = self.record.joined(init.data)
             source = "/".join(init.path.parts[-2:]) if init.path else "a model in memory"
             self.init = f"{source}, epoch {init.epoch}"
             self.say(f"starts from {self.init}; new weights: {', '.join(new) or 'none'}")
@@ -121,11 +124,12 @@ class Run:
         self.write_config()
         self.save()
 
-    def resume(self, changing: tuple[str, ...] = ()) -> None:
+    def resume(self, changing: tuple[str, ...] = (), changed_data: bool = False) -> None:
         """Restore the run after its last finished epoch, or at its start if it was stopped before the first checkpoint.
 
         Args:
-            changing: fields of the configuration that may have changed since, besides `epochs`.
+            changing: fields of the configuration that may have changed since, besides `MAY_CHANGE`.
+            changed_data: whether the data may have changed since.
 
         Raises:
             CheckpointError: a checkpoint is missing, damaged, or belongs to another configuration.
@@ -142,15 +146,20 @@ class Run:
                     f"{self.folder} lacks the weights that it started from: "
                     f"start it again with --init and --out {self.folder}"
                 )
-            self.check_data(started_with)
+            if not changed_data:
+                self.check_data(started_with)
             self.save()
         else:
             saved = checkpoint.load(self.folder / "checkpoint.npz")
             self.check_config(saved, changing)
             self.trainer.restore(saved)
-            self.check_data(started_with)
+            if not changed_data:
+                self.check_data(started_with)
             self.epoch, self.best, self.seconds = saved.epoch, saved.best, saved.seconds
+            changed = self.remember(saved)
             self.restore_best()
+            if changed:
+                self.note_changed_data()
             # metrics.jsonl is written before the checkpoint: drop the line of an epoch that will be trained again.
             self.metrics = [line for line in read_lines(self.folder / "metrics.jsonl") if line["epoch"] <= self.epoch]
             self.write_metrics()
@@ -165,8 +174,26 @@ class Run:
         Raises:
             DataError: it was started with others.
         """
-        if started_with.get("data_sha256", self.data_sha256) != self.data_sha256:
-            raise DataError(f"{self.folder} was started with different data: restore them, or start a new run")
+        if started_with.get("data_sha256", self.record.sha256) != self.record.sha256:
+            raise DataError(
+                f"{self.folder} was started with different data: restore them, start a new run, or add "
+                "--allow-changed-data"
+            )
+
+    def remember(self, saved: checkpoint.Checkpoint) -> bool:
+        """Keep what a checkpoint knows of the data; return whether they have changed since."""
+        if saved.data is None:
+            self.from_start = not self.record.images  # nobody knows on which of the user's images it was trained
+            return False
+        changed, self.record = saved.data.sha256 != self.record.sha256, self.record.joined(saved.data)
+        return changed
+
+    def note_changed_data(self) -> None:
+        """Note that the data have changed, and write what is known of them into the checkpoints."""
+        self.changed.append(f"after epoch {self.epoch}: the data")
+        self.save()
+        if (self.folder / "best.npz").exists():
+            checkpoint.save(self.folder / "best.npz", dataclasses.replace(self.load_best(), data=self.record))
 
     def note_changes(self, saved: checkpoint.Checkpoint, changing: tuple[str, ...]) -> None:
         """Note what is changed of the configuration of a checkpoint, and write the checkpoint with the new one."""
@@ -248,16 +275,17 @@ class Run:
         """Versions, machine, git revision and data of this run, and the revisions and machines that trained before."""
         history = {"init": self.init, "changed_when_resumed": self.changed}
         happened = {name: value for name, value in history.items() if value}
-        return provenance() | {"data_sha256": self.data_sha256} | happened | self.earlier
+        return provenance() | {"data_sha256": self.record.sha256} | happened | self.earlier
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes 0..A-1."""
-        return self.dataset.class_names or tuple(map(str, range(self.dataset.classes)))
+        return self.dataset.names()
 
     def snapshot(self) -> checkpoint.Checkpoint:
         """All that is needed to resume the run after its last finished epoch."""
-        return self.trainer.checkpoint(self.epoch, self.best, self.seconds, self.class_names)
+        snapshot = self.trainer.checkpoint(self.epoch, self.best, self.seconds, self.class_names)
+        return dataclasses.replace(snapshot, data=self.record if self.from_start else None)
 
     @property
     def best_epoch(self) -> int:
@@ -420,7 +448,9 @@ def heading(trainer: Trainer, dataset: DataSet) -> list[str]:
         f"preset {title(config)} on {where}: {trainer.model.parameters.size:,} parameters",
         f"{config.dataset}, {height}x{width}x{channels}, {dataset.classes} classes; {len(dataset.train):,} training, "
         f"{len(dataset.validation):,} validation, {len(dataset.test):,} test images",
+        *(dataset.counts() if dataset.train.digests is not None else ()),
         *(f"note: {note}" for note in dataset.notes),
+        *(f"warning: {warning}" for warning in dataset.warnings),
         *trainer.model.describe(),
     ]
 

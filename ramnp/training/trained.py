@@ -1,11 +1,19 @@
 """Find a trained network by path or name, and load it with its data."""
 
+import dataclasses
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ramnp import data, pretrained
 from ramnp.backend import Backend, get_backend
-from ramnp.data.source import Source
-from ramnp.errors import CheckpointError, DataError, UsageError
+from ramnp.config import Config
+from ramnp.data.content import changes, relabelled, remembered
+from ramnp.data.prepare import channels_of
+from ramnp.data.source import DataSet, Source
+from ramnp.data.task import OwnTask
+from ramnp.errors import CheckpointError, DataError, UsageError, some
+from ramnp.files import expand
 from ramnp.network.classifier import Classifier
 from ramnp.pretrained import find_pretrained
 from ramnp.training import checkpoint
@@ -34,32 +42,103 @@ def find_weights(path: Path) -> Path:
     raise CheckpointError(f"{path} holds neither best.npz nor checkpoint.npz")
 
 
+def is_own(config: Config) -> bool:
+    """Whether the images are the user's own, at --data-path."""
+    return isinstance(data.find_task(config.dataset), OwnTask)
+
+
+def moved(config: Config, data_path: Path | str) -> Config:
+    """The configuration, for the user's own images at another place.
+
+    Raises:
+        UsageError: it is not about the user's own images.
+    """
+    if not is_own(config):
+        raise UsageError(f"--data-path is for your own images, and this network was trained on {config.dataset}")
+    return dataclasses.replace(config, data_path=os.path.realpath(expand(data_path)))
+
+
+def recognized(saved: Checkpoint, allow_changed: bool = False, say: Callable[[str], object] = str) -> DataSet:
+    """Load the data that a network was trained on, and compare them with what its checkpoint says of them.
+
+    Args:
+        allow_changed: accept data that have changed. An image that the run trained on stays a training image.
+        say: called with each note for people.
+
+    Raises:
+        DataError: the data are missing or damaged, or are not those of the checkpoint.
+    """
+    config, path = saved.config, saved.path or "the network"
+    own = is_own(config)
+    dataset = data.load(channels_of(config, saved.image_shape[2]) if config.dataset == "folder" else config)
+    where, advice = (config.data_path if own else config.dataset), "restore them, or add --allow-changed-data"
+    if dataset.class_names and saved.class_names and dataset.class_names != saved.class_names:
+        now, then = set(dataset.class_names), set(saved.class_names)
+        if new := sorted(now - then):
+            raise DataError(
+                f"{where} has classes that {path} does not know, {some(new)}; it knows {some(sorted(then))}: "
+                "give the classes their old names, or leave them out"
+            )
+        if not allow_changed:
+            raise DataError(
+                f"{path} was started with different data: {where} lacks {some(sorted(then - now))}: {advice}"
+            )
+        dataset = relabelled(dataset, saved.class_names)
+    fewer = allow_changed and dataset.classes < saved.classes
+    if dataset.image_shape != saved.image_shape or (dataset.classes != saved.classes and not fewer):
+        raise DataError(
+            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
+            f"{where} now has {dataset.image_shape} in {dataset.classes} classes"
+        )
+    dataset = dataclasses.replace(dataset, classes=saved.classes)
+    if saved.data is None:
+        if own:
+            say(f"{path} does not say on which images it was trained: some of those in {where} may be among them")
+        return dataset
+    dataset = remembered(dataset, saved.data)
+    if dataset.sha256() != saved.data.sha256:
+        how = changes(dataset, saved.data)
+        if not allow_changed:
+            raise DataError(f"{path} was started with different data than {where} holds now{how}: {advice}")
+        for note in dataset.notes:
+            say(note)
+        say(f"{where} has changed since the training{how}; images that were trained on stay training images")
+    return dataset
+
+
 def open_trained(
-    path: Path, split: str, backend: Backend, glimpses: int | None = None, size: int | None = None
+    path: Path,
+    split: str,
+    backend: Backend,
+    glimpses: int | None = None,
+    size: int | None = None,
+    data_path: Path | None = None,
+    allow_changed: bool = False,
+    say: Callable[[str], object] = str,
 ) -> tuple[Checkpoint, Classifier, Source]:
     """Open a trained network: the checkpoint, the model, and a split of the data that it was trained on.
 
     Args:
         glimpses, size: number of glimpses and side of composed images, if not those that it was trained with.
+        data_path: where its images are now, if they are the user's own and were moved.
+        allow_changed, say: see `recognized`.
 
     Raises:
         CheckpointError: the checkpoint is missing or damaged.
-        DataError: the data are missing or damaged, or no longer have the same image shape and number of classes.
+        DataError: the data are missing or damaged, or are not those of the checkpoint.
         UsageError: the split is empty; or the model has no glimpses, or its images no size, to change.
     """
     path = find_weights(path)
     saved = checkpoint.load(path)
-    if glimpses or size:
-        saved = saved.adapted(glimpses, size)
-    model = saved.model(backend)
-    dataset = data.load(saved.config)
+    if data_path:
+        saved = dataclasses.replace(saved, config=moved(saved.config, data_path))
+    adapted = saved.adapted(glimpses, size) if glimpses or size else saved
+    dataset = recognized(saved, allow_changed, say)
     if size and not dataset.scene:
         raise UsageError(f"--size {size}: the images of {saved.config.dataset} are not composed, and have one size")
-    if (dataset.image_shape, dataset.classes) != (saved.image_shape, saved.classes):
-        raise DataError(
-            f"{path} was trained on images of {saved.image_shape} in {saved.classes} classes; "
-            f"{saved.config.dataset} now has {dataset.image_shape} in {dataset.classes} classes"
-        )
+    if size:
+        dataset = data.load(adapted.config)
+    saved, model = adapted, adapted.model(backend)
     source = dataset.source(split, backend, model.margin)
     if not len(source):
         raise UsageError(f"there are no {split} images: this run did not hold any out")

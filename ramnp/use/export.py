@@ -13,9 +13,13 @@ The graph computes the deterministic path: each location is the mean of the poli
 | `probabilities`  | (n, A)       |
 | `locations`      | (n, T, 2)    |
 
+The metadata of the file say what else makes the model: `class_names` and `preparation`, JSON, which is how files were
+prepared in training (`data/prepare.py`). `TrainedModel.prepare` does it.
+
 A test holds it against onnxruntime. onnx is in the extra `onnx`: `pip install 'ramnp[onnx]'`.
 """
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -23,6 +27,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ramnp.backend import NUMPY
+from ramnp.data.prepare import preparation
 from ramnp.errors import BackendError, UsageError
 from ramnp.files import expand, write_atomically
 from ramnp.network.convolution import Conv2D
@@ -137,7 +142,10 @@ def graph_of(trained: TrainedModel) -> Any:
     graph.op("Softmax", linear(graph, model.action, states[0]), name="probabilities", axis=1)
     graph.op("Concat", *locations, name="locations", axis=1)
     outputs: dict[str, Shape] = {"probabilities": ("n", model.classes), "locations": ("n", config.glimpses, 2)}
-    return graph.model(inputs, outputs, f"{config.preset}; classes: {', '.join(trained.class_names)}")
+    made = graph.model(inputs, outputs, f"{config.preset}; classes: {', '.join(trained.class_names)}")
+    more = {"class_names": list(trained.class_names), "preparation": preparation(config, model.image_shape)}
+    graph.onnx.helper.set_model_props(made, {name: json.dumps(value) for name, value in more.items()})
+    return made
 
 
 def sensor(graph: Graph, part: GlimpseSensor, canvas: str, location: str, image_shape: tuple[int, int, int]) -> str:

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from ramnp.backend import Backend, get_backend, limit_threads
 from ramnp.config import Config
 from ramnp.data.arrays import check_images
+from ramnp.data.content import digests
 from ramnp.data.source import DataSet, Split, hold_out
-from ramnp.data.task import SEED
 from ramnp.errors import DivergenceError, UsageError
 from ramnp.files import expand
 from ramnp.presets import DEFAULT, OWN, PHOTOS, PRESETS
@@ -29,6 +29,7 @@ from ramnp.training.run import Run
 from ramnp.training.suited import suited
 from ramnp.use.model import TrainedModel, load
 
+SEED = 0  # seeds the order into which images in memory are shuffled
 Metrics: TypeAlias = dict[str, float]
 OnEpoch: TypeAlias = Callable[[Metrics, TrainedModel], bool | None]
 
@@ -58,7 +59,7 @@ def fit(
     """Train a model on images in memory.
 
     Args:
-        images: (n, H, W) or (n, H, W, C) with C = 1 or 3, uint8 or floats in [0, 1].
+        images: (n, H, W) or (n, H, W, C) with C from 1 to 4, uint8 or floats in [0, 1].
         labels: (n,) integers 0..A-1, or names of classes.
         preset: the name of a preset, or a configuration; "photos" suits itself to the images. Default: that of `init`,
             or else "mnist-6".
@@ -110,7 +111,7 @@ def fit(
                 raise DivergenceError(str(error).partition(";")[0]) from error
             raise
         best = checkpoint.load(folder / "best.npz")
-    return Fitted(TrainedModel(best.model(backend), live.class_names, best.epoch), history)
+    return Fitted(TrainedModel(best.model(backend), live.class_names, best.epoch, best.data), history)
 
 
 def chosen(
@@ -196,7 +197,7 @@ def as_split(images: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...
         given = np.array([numbers[str(label)] for label in given], dtype=np.int64)
     if len(given) and not (given.min() >= 0 and given.max() < len(names)):
         raise UsageError(f"labels must be from 0 to {len(names) - 1}, got {given.min()} to {given.max()}")
-    return Split(pixels, given.astype(np.int64))
+    return Split(pixels, given.astype(np.int64), digests(pixels))
 
 
 def flat(line: dict[str, Any]) -> Metrics:

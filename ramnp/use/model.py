@@ -6,6 +6,7 @@ model.predict("digit.png"), model.class_names, model.look("digit.png")
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ramnp.backend import Backend, get_backend
 from ramnp.config import Config
 from ramnp.data.images import Images, batch_of
+from ramnp.data.source import Record
 from ramnp.errors import UsageError
 from ramnp.files import expand
 from ramnp.network.classifier import Classifier
@@ -32,10 +34,13 @@ class TrainedModel:
         network: the network itself; `network.parameters` are its weights.
         class_names: names of the classes 0..A-1.
         epoch: epochs that it was trained for.
+        data: by what the images that it was trained on are recognized; None if that is not known.
     """
 
-    def __init__(self, network: Classifier, class_names: Sequence[str], epoch: int = 0) -> None:
-        self.network, self.class_names, self.epoch = network, tuple(class_names), epoch
+    def __init__(
+        self, network: Classifier, class_names: Sequence[str], epoch: int = 0, data: Record | None = None
+    ) -> None:
+        self.network, self.class_names, self.epoch, self.data = network, tuple(class_names), epoch, data
 
     def __repr__(self) -> str:
         return f"TrainedModel({self.network!r}, {self.config.preset}, epoch {self.epoch})"
@@ -55,6 +60,16 @@ class TrainedModel:
         """Whether it looks at glimpses, one after the other, and not at the whole image at once."""
         return isinstance(self.network, RecurrentAttentionModel)
 
+    def prepare(self, images: Images) -> npt.NDArray[Any]:
+        """(n, H, W, C) the images as the network takes them: files and Pillow images prepared as those of the training.
+
+        They are turned by their EXIF data, put on the background, made gray or coloured, and resized if those were.
+
+        Raises:
+            UsageError, DataError: as `probabilities`.
+        """
+        return batch_of(images, self.image_shape, self.config)
+
     def probabilities(self, images: Images, rollouts: int = 1, seed: int = 0, workers: int = 1) -> Floats:
         """(n, A) class probabilities.
 
@@ -70,7 +85,7 @@ class TrainedModel:
             UsageError: the images are not of the shape, the type or the range that the model is for.
             DataError: a file is missing, damaged or no image.
         """
-        batch = batch_of(images, self.image_shape)
+        batch = self.prepare(images)
         return self.network.probabilities(batch, rollouts, seed, BATCH, workers)
 
     def predict(self, images: Images, rollouts: int = 1, seed: int = 0, workers: int = 1) -> npt.NDArray[np.int64]:
@@ -89,7 +104,7 @@ class TrainedModel:
         model = self.network
         if not isinstance(model, RecurrentAttentionModel):
             raise UsageError(f"a network of kind {self.config.model} sees the whole image at once, and has no path")
-        batch = model.checked(batch_of(images, self.image_shape))
+        batch = model.checked(self.prepare(images))
         found: list[Look] = []
         for start in range(0, len(batch), BATCH):
             part = batch[start : start + BATCH]
@@ -118,6 +133,7 @@ class TrainedModel:
             parameters={name: network.backend.to_host(network.parameters[name]) for name in network.parameters},
             optimizer={},
             class_names=self.class_names,
+            data=self.data,
         )
 
 
@@ -138,4 +154,4 @@ def load(path: str | os.PathLike[str], backend: Backend | str = "auto", *, glimp
     if glimpses is not None:
         saved = saved.adapted(glimpses)
     model = saved.model(get_backend(backend) if isinstance(backend, str) else backend)
-    return TrainedModel(model, names_of(saved), saved.epoch)
+    return TrainedModel(model, names_of(saved), saved.epoch, saved.data)

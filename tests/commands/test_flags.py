@@ -81,6 +81,7 @@ def test_every_flag_sets_its_field():
     values |= {"schedule": "linear", "dataset": "mnist", "glimpse_network": "conv", "model": "cnn"}
     values |= {"policy": "random", "first_location": "centre", "reward": "gain", "flip": "both"}
     values |= {"class_weights": "balanced", "ties": "loss"}
+    values |= {"fit": "pad", "background": "#10aaFF", "colour": "gray"}
     for name, field in describe(Config).items():
         if name == "preset":
             continue
@@ -139,7 +140,7 @@ def test_an_unknown_flag_ends_a_real_process_with_2():
         ["--seed", "-1"],
         ["--seed", "x"],
         ["--backend", "torch"],
-        ["--preset", "mnist-7"],
+        ["--preset", "mnist-70"],
         ["--dataset", "imagenet"],
         ["--limit-batches", "0"],
         ["--limit-batches", "-3"],

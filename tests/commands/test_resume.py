@@ -253,7 +253,7 @@ def test_resume_gets_over_damaged_metrics(trained, run_folder, text):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"side": 24}, "(16, 16, 1) in 3 classes, and these have (24, 24, 1) in 3"),
+        ({"side": 24}, "trained on images of (16, 16, 1) in 3 classes"),
         ({"image": 59}, "was started with different data"),
         ({"label": 0}, "was started with different data"),
     ],

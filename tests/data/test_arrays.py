@@ -1,8 +1,11 @@
 """Your own images in an .npz file: how they are split, and what is refused."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
-from archives import all_splits, damage, damaged, fuzz, little_memory, npy, npy_that_claims, survives, write_npz
+from archives import all_splits, damage, damaged, forbid, fuzz, little_memory, npy, npy_that_claims, survives, write_npz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,25 +23,27 @@ def load_arrays(path, validation=0):
     return load(DataConfig(dataset="arrays", data_path=str(path), validation=validation))
 
 
-def test_arrays_are_shuffled_and_a_sixth_is_set_aside(tmp_path):
+def test_arrays_are_split_by_their_content(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, images=IMAGES, labels=LABELS)
     dataset = load_arrays(path, validation=4)
     assert (dataset.name, dataset.classes, dataset.image_shape) == ("arrays", 3, (4, 5, 1))
-    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [6, 4, 2]
+    for split in (dataset.train, dataset.validation, dataset.test):
+        assert set(split.labels) == {0, 1, 2}
     images, labels = all_splits(dataset)
     numbers = images[:, 0, 0, 0]
     assert sorted(numbers) == list(range(12))
     assert numbers.tolist() != list(range(12))
     np.testing.assert_array_equal(labels, numbers % 3)
-    np.testing.assert_array_equal(all_splits(load_arrays(path))[0], images)  # the same order each time
+    np.savez(path, images=IMAGES[::-1], labels=LABELS[::-1])
+    np.testing.assert_array_equal(all_splits(load_arrays(path, validation=4))[0], images)  # in whatever order they come
 
 
 def test_test_arrays_stay_as_they_are(tmp_path):
     path = tmp_path / "a.npz"
     np.savez_compressed(path, images=IMAGES, labels=LABELS, test_images=IMAGES[:2] + 100, test_labels=[2, 0])
     dataset = load_arrays(path, validation=2)
-    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [10, 2, 2]
+    assert [len(split) for split in (dataset.train, dataset.validation, dataset.test)] == [9, 3, 2]
     assert dataset.test.labels.tolist() == [2, 0]
     assert dataset.test.images[:, 0, 0, 0].tolist() == [100, 101]
 
@@ -47,7 +52,8 @@ def test_test_arrays_stay_as_they_are(tmp_path):
 @pytest.mark.parametrize("shape", [(12, 3, 4), (12, 3, 4, 1), (12, 3, 4, 3)])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_any_kind_of_image(tmp_path, dtype, shape, order):
-    values = np.random.default_rng(0).integers(0, 2, shape).astype(dtype, order=order)
+    values = np.random.default_rng(0).integers(0, 2, shape)
+    values = (values * (255 if dtype == "uint8" else 1)).astype(dtype, order=order)
     path = write_npz(tmp_path / "a.npz", images=values, labels=LABELS.astype(np.uint16))
     images, _ = arrays.read_arrays(path)
     assert images.images.shape == (12, 3, 4, shape[3] if len(shape) == 4 else 1)
@@ -110,12 +116,61 @@ def test_bad_arrays_are_refused(tmp_path, name):
         load_arrays(path)
 
 
-@pytest.mark.parametrize("channels", [2, 4])
-def test_images_of_other_than_one_or_three_channels_are_refused(tmp_path, channels):
-    path = tmp_path / "x.npz"
-    np.savez(path, images=np.zeros((4, 5, 5, channels), np.uint8), labels=np.array([0, 1, 0, 1]))
-    with pytest.raises(DataError, match=f"{channels} channels"):
-        arrays.read_arrays(path)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_images_of_one_to_four_channels_are_read_as_they_are(tmp_path, channels, rng):
+    images = rng.integers(0, 256, (4, 5, 6, channels), np.uint8)
+    np.savez(tmp_path / "x.npz", images=images, labels=np.array([0, 1, 0, 1]))
+    np.testing.assert_array_equal(arrays.read_arrays(tmp_path / "x.npz")[0].images, images)
+
+
+@pytest.mark.parametrize(("shape", "said"), [((4, 5, 6, 5), "5 channels"), ((4, 3, 9, 9), r"transpose\(0, 2, 3, 1\)")])
+def test_images_of_more_channels_are_refused(tmp_path, shape, said):
+    np.savez(tmp_path / "x.npz", images=np.zeros(shape, np.uint8), labels=np.array([0, 1, 0, 1]))
+    with pytest.raises(DataError, match=said):
+        arrays.read_arrays(tmp_path / "x.npz")
+
+
+def test_bytes_that_end_at_one_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.minimum(IMAGES, 1), labels=LABELS)
+    with pytest.raises(DataError, match=r"x\.npz, images: uint8 images go from 0 to 255, and no pixel here is above 1"):
+        load_arrays(tmp_path / "x.npz")
+
+
+def test_labels_that_are_sorted_may_be_compressed(tmp_path):
+    images = np.full((400_000, 1, 1), 200, np.uint8)  # 0.4 MB, and labels of 3.2 MB, in a file of some kilobytes
+    np.savez_compressed(tmp_path / "x.npz", images=images, labels=np.repeat(np.arange(2), 200_000))
+    assert (tmp_path / "x.npz").stat().st_size < 10_000
+    (images, _) = arrays.read_arrays(tmp_path / "x.npz")
+    assert images.labels.sum() == 200_000
+
+
+def test_labels_cannot_unpack_to_more_than_one_each(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", images=IMAGES, labels=np.zeros(10_000_000, np.int64))
+    with little_memory(), pytest.raises(DataError, match="more than the limit"):
+        arrays.read_arrays(tmp_path / "x.npz")
+
+
+def test_a_single_array_is_no_data_set(tmp_path):
+    np.save(tmp_path / "x.npy", IMAGES)
+    with pytest.raises(DataError, match=r"save an \.npz file"):
+        arrays.read_arrays(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_never_ends_is_not_read(tmp_path, kind):
+    path = Path("/dev/zero")
+    if kind == "pipe" or not path.exists():
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    with pytest.raises(DataError, match="it is a pipe or a device, not a file"):
+        load_arrays(path)
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = write_npz(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
+    forbid(monkeypatch, "a.npz")
+    with pytest.raises(DataError, match=r"^cannot read .*a\.npz: Permission denied$"):
+        load_arrays(path)
 
 
 def test_a_member_that_is_nothing_but_zeros_is_refused_before_it_is_unpacked(tmp_path):
@@ -182,9 +237,3 @@ def test_a_folder_for_a_file_and_a_file_for_a_folder_are_refused(tmp_path, kind)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=path.name):
         load(DataConfig(dataset=kind, data_path=str(path)))
-
-
-def test_holding_out_too_many_of_your_own_is_a_usage_error(tmp_path):
-    path = write_npz(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
-    with pytest.raises(UsageError, match="--validation 10"):
-        load_arrays(path, validation=10)

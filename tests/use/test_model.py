@@ -87,7 +87,7 @@ def test_colours_of_a_file_become_gray_as_pillow_does(model, rng, tmp_path):
         (np.zeros((2, 1, 12, 10)), UsageError, "got (2, 1, 12, 10)"),
         ([np.zeros((12, 10)), np.zeros((10, 12))], UsageError, "image 1 is 10x12x1 pixels, and the model is for"),
         (Image.new("L", (12, 10)), UsageError, "image 0 is 10x12x1 pixels"),
-        (Image.new("I", (10, 12)), DataError, "image 0 has pixels of the unsupported mode I"),
+        (Image.new("F", (10, 12)), DataError, "image 0 has pixels of the unsupported mode F"),
         (np.full((12, 10), 7), UsageError, "got int64"),
         (np.full((12, 10), 7.0), UsageError, "floats in [0, 1]"),
         ("none.png", DataError, "cannot read none.png"),

@@ -625,7 +625,7 @@ _ = axes.legend()
 #
 # The best test of what you have learned is a task that nobody prepared. `ramnp` takes images in two ways:
 #
-# - `--dataset folder --data-path PATH`: a folder of image files with one sub-folder a class, all of one size;
+# - `--dataset folder --data-path PATH`: a folder of image files with one sub-folder a class; `--resize SIDE` brings them to one size;
 # - `--dataset arrays --data-path FILE.npz`: arrays `images` (n, H, W, C), uint8 or floats in [0, 1], and `labels` (n,), integers from 0.
 #
 # Here is a task: a small disc, square or triangle somewhere in a noisy colour picture. Colour and place say nothing.
@@ -807,7 +807,7 @@ with tempfile.TemporaryDirectory() as folder:
 print(from_files.class_names, from_files.train.images.shape, from_files.train.images.dtype)
 
 # %% [markdown]
-# Now take your own. Photographs should be cut to one size first; with large ones, more scales let the network see all of
+# Now take your own: `docs/own-images.md`. Photographs must get one size (`resize=64`); with large ones, more scales let the network see all of
 # it coarsely. It hardly grows with them, but each scale reads four times as many pixels as the one before (00). What to look at when it does not learn: 07. Whether the policy does
 # anything: `python -m ramnp.analysis`, and 08.
 #
