@@ -111,7 +111,7 @@ def table(rows: list[Row], explain: bool = False) -> str:
         lines.append("  ".join(texts).rstrip())
         explained = after is not None and row is not None and (after.part, after.message) == (row.part, row.message)
         if row is not None and row.message and not explained:
-            lines.append(f"    -> {row.message}")
+            lines.append(f"    {'-> ' if row.verdict in (WRONG, ERROR) else ''}{row.message}")
             lines += [f"       {more}" for more in (row.pair, row.equation if explain else "") if more]
     return "\n".join(lines)
 

@@ -137,7 +137,7 @@ KINDS = {
     "params and grads": (PARAMS, 'self.grads["b"] = dy.sum(0)', 'self.grads["b"] = dy.mean(0)'),
     "None before backward": (NONE_BEFORE, "(dout * self.x).sum(axis=0)", "dout.sum(axis=0)"),
     "never set": (NONE_BEFORE, "self.dgamma = (dout", "dgamma = (dout"),
-    "a flag": (FLAG, "s * (1 - s) if", "x * (1 - x) if"),
+    "a flag": (FLAG, "s * (1 - s) if", "s * (1 + s) if"),
     "a loss with its gradients": (LOSS, "dz = dh * (z > 0)", "dz = dh"),
     "one gradient of a loss": (LOSS, '"b1": dz.sum(0)', '"b1": dz.mean(0)'),
     "of the first call": (STALE, "self.y = np.tanh(x)\n        return self.y",

@@ -372,6 +372,10 @@ class Reading:
         arrays = [n for n in free if not names.is_constant(n) and isinstance(fetch(world, left[n]), np.ndarray)]
         if self.candidate.kind in ("pair", "closure", "flag") and self.candidate.cls is not None:
             arrays = [n for n in arrays if left[n][0][1] == "args"] + [n for n in arrays if left[n][0][1] != "args"]
+        inputs_all = [n for n in free if left[n][0][1] == "args" and isinstance(fetch(world, left[n]), np.ndarray)]
+        shapes_all = [squeezed(np.shape(fetch(world, left[n]))) for n in inputs_all]
+        if len(waiting) > 1 and shapes_all == [squeezed(np.shape(item)) for _, item in waiting]:
+            arrays = inputs_all  # one for each input, in order, even of a location
         targets = (
             arrays
             if len(waiting) <= len(arrays)

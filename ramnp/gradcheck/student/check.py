@@ -24,7 +24,7 @@ from ramnp.gradcheck.student.repair import Repair, played, repair
 from ramnp.gradcheck.student.shapes import likely_shape
 from ramnp.gradcheck.student.stopgrad import surrogate_rows
 from ramnp.gradcheck.student.stress import close, longer, overwritten, stress
-from ramnp.gradcheck.student.trying import Attempt, try_all
+from ramnp.gradcheck.student.trying import Attempt, is_sure, try_all
 from ramnp.gradcheck.student.whole import check_model
 
 NAMING = 1.5  # seconds of the processor, for a whole file
@@ -69,6 +69,8 @@ def check_candidate(candidate: Candidate, session: Session) -> list[Row]:
             return [Row(name, function.__name__, verdict=ERROR, message=reason)]
     if has_heirs(candidate.cls) and any(source.unfinished(function) for function in candidate.functions()):
         return []  # a base class of others
+    if "." in name and all(getattr(f, "__code__", None) in session.ran for f in candidate.functions()):
+        return []  # helpers among methods: run, and so looked at, by what is checked
     attempt = try_all(candidate, session.own)
     if not attempt.readings:
         return list(not_called(candidate, attempt))
@@ -76,6 +78,10 @@ def check_candidate(candidate: Candidate, session: Session) -> list[Row]:
     if found is None:
         message = blame(raised, files_of(candidate)) if raised else "no reading works"
         return [Row(name, "backward", verdict=ERROR, message=message)]
+    if found.findings and all(each.complaint for each in found.findings.values()) and not is_sure(found.reading):
+        why = next(iter(found.findings.values())).complaint
+        message = f"not checked: it is not clear how backward is called ({why}); {proposal(name)}"
+        return [Row(name, "backward", verdict=SKIPPED, message=message)]
     back, forth = played(found)
     session.ran |= {part.function.__code__ for part in (*back, *forth)}
     rows = list(rows_of(found, session, {part.function.__code__ for part in back}))
@@ -126,7 +132,8 @@ def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
         return
     sure = inside(error, files) and not isinstance(error, CalledOtherwiseError) and attempt.sure
     if sure:
-        shapes = ", ".join(f"{k} {np.shape(v)}" for k, v in attempt.ran.world().args.items() if np.shape(v))
+        arrays = {k: v for k, v in attempt.ran.world().args.items() if isinstance(v, np.ndarray)}
+        shapes = ", ".join(f"{k} {v.shape}" for k, v in arrays.items())
         yield Row(
             name, "backward", verdict=ERROR, message=f"backward {blame(error, files)}, after forward with {shapes}"
         )

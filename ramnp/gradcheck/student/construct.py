@@ -39,7 +39,7 @@ TABLE = [
     (
         "num_?features n_?features features dim dims d n_?dims? size feature_?size d_?model model_?dim width "
         "normalized_shape n feature_dim num_?dims? shape",
-        [*size("D", "M"), Spec("sizes", "D")],
+        [*size("D", "M", "C"), Spec("sizes", "D")],
     ),
     (r"vocab\w* num_?embeddings n_?words V v num_?tokens n_?tokens n_?vocab num_?words dictionary_size", size("V")),
     (r"embed\w* emb\w* E d_?embed e word_dim embedding_?dim", size("D")),

@@ -601,6 +601,16 @@ def lettered(node: ast.expr, mapping: dict[str, str]) -> ast.expr:
     return changed
 
 
+def called(scope: Scope, functions: list[str]) -> Iterator[Edit]:
+    """Another function of the file: sigmoid for sigmoid_prime."""
+    for parent, field, index, node, line in scope.expressions:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions:
+            for other in functions:
+                if other != node.func.id:
+                    new = ast.Call(ast.Name(other, ast.Load()), node.args, node.keywords)
+                    yield Edit(parent, field, index, new, line, f"`{node.func.id}` stands where `{other}` belongs")
+
+
 def wrapped(scope: Scope, functions: list[str]) -> Iterator[Edit]:
     """A function that forward applies, and backward does not."""
     for parent, field, index, node, line in scope.places:
@@ -704,9 +714,9 @@ THROUGH = (
 )
 
 
-def through(scope: Scope) -> Iterator[Edit]:
+def through(scope: Scope, ways: tuple[tuple[str, str], ...] = THROUGH) -> Iterator[Edit]:
     """What comes back through a sum over a row or a column: a softmax's normaliser, a norm, a variance."""
-    for source, hint in THROUGH:
+    for source, hint in ways:
         for parent, field, index, node, line in scope.places:
             for v in scope.beside(node):
                 yield Edit(parent, field, index, parsed(source.format(e=f"({ast.unparse(node)})", v=v)), line, hint)

@@ -1,7 +1,6 @@
 """A whole file: everything in it is checked, or listed as not checked, with the reason."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -9,15 +8,8 @@ from typing import Any
 from ramnp.gradcheck.report import ERROR, SKIPPED, Row
 from ramnp.gradcheck.student import source
 from ramnp.gradcheck.student.check import NAMING, Session, blame, check_candidate, files_of
-from ramnp.gradcheck.student.find import GRADIENT_WORD, LOOKS, Candidate, find_candidates, own_names
+from ramnp.gradcheck.student.find import GRADIENT_WORD, LOOKS, OTHER, Candidate, find_candidates, own_names
 from ramnp.gradcheck.student.sensor import check_sensor, sensors
-
-# Checks, training, and the like: no part of a network.
-OTHER = re.compile(
-    "check|numeric|test|rel_error|train|main|plot|load|accuracy|update|step|descent|optimi|clip_grad|zero_grad|"
-    "accumulate|generate|clear|flush|reset|history|print|no_grad|requires|init",
-    re.IGNORECASE,
-)
 
 
 def candidates_of(module: ModuleType) -> list[Candidate]:
@@ -100,6 +92,7 @@ def check_module(
                 ]
         if candidate.cls is not None:
             unchecked_classes.add(candidate.cls.__name__)
+        session.ran |= {getattr(f, "__func__", f).__code__ for f in candidate.functions() if hasattr(f, "__code__")}
         report(name, rows)
     for candidate in sensors(own):
         if candidate.name in done or (only and candidate.name != only) or candidate.name in unchecked_classes:

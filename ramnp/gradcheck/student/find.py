@@ -44,6 +44,13 @@ FLAG = re.compile(
     re.IGNORECASE,
 )
 
+# Checks, training, and the like: no part of a network.
+OTHER = re.compile(
+    "check|numeric|test|rel_error|train|main|plot|load|accuracy|update|step|descent|optimi|clip_grad|zero_grad|"
+    "accumulate|generate|clear|flush|reset|history|print|no_grad|requires|init|buffer",
+    re.IGNORECASE,
+)
+
 
 class Candidate(NamedTuple):
     """Something in a file that can be checked.
@@ -139,7 +146,11 @@ def of_class(name: str, cls: type) -> Iterator[Candidate]:
         for key, value in vars(each).items()
         if inspect.isfunction(value) or isinstance(value, staticmethod | classmethod)
     }
-    plain = {key: getattr(cls, key) for key in methods if not key.startswith("__") and key not in used}
+    plain = {
+        key: getattr(cls, key)
+        for key, value in methods.items()
+        if not key.startswith("__") and key not in used and value.__module__ == cls.__module__
+    }
     for candidate in of_functions(plain):
         if candidate.forward.__name__ in used:
             continue
@@ -188,6 +199,12 @@ def of_functions(functions: Mapping[str, Callable[..., Any]]) -> Iterator[Candid
                 used |= {name, forward_name}
                 yield Candidate(base, functions[forward_name], backward)
                 break
+    for name, backward in functions.items():
+        if name in used or not GRADIENT_WORD.search(name):
+            continue
+        if handed_on := handed_on_by(name, functions):
+            used |= {name, handed_on}
+            yield Candidate(name, functions[handed_on], backward)
     for name, function in functions.items():
         if name in used or name.startswith("__"):
             continue
@@ -195,10 +212,20 @@ def of_functions(functions: Mapping[str, Callable[..., Any]]) -> Iterator[Candid
             yield Candidate(name.removesuffix("_forward"), function, None, kind="closure")
         elif flag := flag_of(function):
             yield Candidate(name, function, None, kind="flag", flag=flag)
-        elif not name.startswith("_") and (LOSS.search(name) or GRADIENT_WORD.search(name)):
+        elif not name.startswith("_") and (LOSS.search(name) or GRADIENT_WORD.search(name)) and not OTHER.search(name):
             returned = source.returned_names(function)
             if len(returned) >= 2 or (LOSS.search(name) and not source.tree(function)):
                 yield Candidate(name, function, None, kind="alone")
+
+
+def handed_on_by(name: str, functions: Mapping[str, Callable[..., Any]]) -> str | None:
+    """The function that returns, by name, at least two of the arguments of this one: forward, by what it hands on."""
+    wanted = set(inspect.signature(functions[name]).parameters)
+    for other, function in functions.items():
+        returned = {word for word in source.returned_names(function) if word}
+        if other != name and len(wanted & returned - set(inspect.signature(function).parameters)) >= 2:
+            return other
+    return None
 
 
 def partners(name: str) -> Iterator[tuple[str, str]]:

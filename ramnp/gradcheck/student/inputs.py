@@ -4,6 +4,7 @@ A candidate is a `Spec`, a recipe with axes by letter, so that the same argument
 more time steps, or with other random numbers. Names choose inputs, and no more: `call.py` takes what the code accepts.
 """
 
+import copy
 import inspect
 import itertools
 import re
@@ -62,7 +63,9 @@ def value(*values: Any) -> list[Spec]:
     return [Spec("value", "", each) for each in values]
 
 
-DATA = normal("N D", "N T D", "T N D", "D N", "N C I J", "N I J C", "N", "D 1", "N 1", "N C L", "C I J", "I J", "")
+DATA = normal(
+    "N D", "N T D", "T N D", "D N", "N C I J", "N I J C", "N", "D 1", "N 1", "1 N", "N C L", "C I J", "I J", ""
+)
 STATE = normal("N H", "H N", "H 1", "H")
 LABEL = [
     Spec("ints", "N"),
@@ -428,6 +431,8 @@ def make(spec: Spec, sizes: dict[str, int], rng: np.random.Generator, scale: flo
     match spec.kind:
         case "value":
             return spec.value
+        case "given":
+            return copy.deepcopy(spec.value)
         case "size":
             return size_of(spec.axes, sizes)
         case "sizes":

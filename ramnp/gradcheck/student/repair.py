@@ -260,6 +260,9 @@ def rounds(
     for part, scope in scopes:
         yield part, edits.squares(scope), False
         yield part, edits.relettered(scope), False
+        yield part, edits.called(scope, functions_beside(part.function)), False
+        if any("exp(" in ast.unparse(other.tree) for other in forth):  # a softmax, perhaps
+            yield part, edits.through(scope, edits.THROUGH[:1]), False
         yield part, edits.slopes(scope), False
         yield part, edits.substituted(scope, "first"), False
     for part, scope in scopes:
@@ -286,6 +289,12 @@ def rounds(
         yield part, edits.simple(scope), True
         yield part, edits.substituted(scope), True
         yield part, edits.scaled(scope, True), True
+
+
+def functions_beside(function: types.FunctionType) -> list[str]:
+    """The names of the functions of a function's file."""
+    table = function.__globals__
+    return [name for name, other in table.items() if inspect.isfunction(other) and other.__globals__ is table]
 
 
 def reaching(part: Played, trial: Trial) -> dict[int, dict[str, Any] | None]:

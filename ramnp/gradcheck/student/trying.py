@@ -146,6 +146,8 @@ def forwards(
             )
             for a in listed
         ]
+    if candidate.cls is None:  # what the file itself has under an argument's name
+        listed = [Argument(a.name, of_module(function, a.name) or a.specs) for a in listed]
     if candidate.values is not None:
         listed = [Argument(a.name, [Spec("value")]) for a in listed[: len(candidate.values)]]
     helpers = source.facts(*(f for f in own.values() if callable(f)))
@@ -165,11 +167,18 @@ def forwards(
         if not all(np.isfinite(y).all() for y in result.outputs) or not result.outputs or result.outputs[0].size == 0:
             continue
         shape = tuple(y.shape for y in result.outputs)
-        key = (shape, tuple(np.shape(v) for v in world.args.values()))
+        key = (shape, tuple(v.shape for _, v in walk(world.args) if isinstance(v, np.ndarray)))
         if key in seen:
             continue
         seen.add(key)
         yield reading
+
+
+def of_module(function: Any, name: str) -> list[Spec]:
+    """An array, or a list of arrays, that stands in the function's file under this name."""
+    held = getattr(function, "__globals__", {}).get(name)
+    parts = held if isinstance(held, list | tuple) else [held]
+    return [Spec("given", "", held)] if parts and all(is_number_array(part) for part in parts) else []
 
 
 def backwards(reading: Reading, attempt: Attempt) -> Iterator[tuple[Reading, bool]]:
@@ -268,7 +277,7 @@ def plans(reading: Reading) -> Iterator[Reading]:
             and not any(o[0] == "cache" for _, o in plan)
         )
         shape = result.outputs[0].shape
-        if derivative and not any(np.shape(v) == shape for v in world.args.values()):
+        if derivative and not any(isinstance(v, np.ndarray) and v.shape == shape for v in world.args.values()):
             derivative = False
         yield reading.changed(plan=plan, derivative=derivative)
 
@@ -285,6 +294,11 @@ def origins(name: str, position: int, reading: Reading, result: Result, given: l
     """What one argument of backward may be."""
     cached = result.cache is not None and not (isinstance(result.cache, tuple) and not result.cache)
     first = given[0] if given else None
+    returned = source.returned_names(reading.candidate.functions()[0])
+    if name not in given and isinstance(result.raw, tuple) and name in returned[reading.outputs :]:
+        return [
+            ("output", reading.outputs + returned[reading.outputs :].index(name))
+        ]  # what forward returned under this name
     if name in given and not (DY.match(name) and position == 0 and not reading.candidate.cls and name != first):
         alone = count == 1 and result.outputs[0].ndim > 0
         return (
