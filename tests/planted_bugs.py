@@ -400,7 +400,7 @@ class Bug(NamedTuple):
 
 
 BUGS = [
-    Bug("LINEAR", "x.T @ dy", "x.T @ dy / len(x)", "divided by the number of rows"),
+    Bug("LINEAR", "x.T @ dy", "x.T @ dy / len(x)", "it is divided by `len(x)`"),
     Bug("LINEAR", "x.T @ dy", "0 * x.T @ dy", "all zero"),
     Bug("LINEAR", "x.T @ dy", "-x.T @ dy", "sign is flipped"),
     Bug("LINEAR", "x.T @ dy", "2 * x.T @ dy", "the factor `2` does not belong"),
@@ -451,7 +451,7 @@ BUGS = [
     Bug("RNN", "dh_next = dz @ self.W_hh.T", "dh_next = dz @ self.W_hh", "`self.W_hh` must be transposed"),
     Bug("RNN", "dh_next = dz @ self.W_hh.T", "dh_next = total @ self.W_hh.T", "`total` stands where `dz` belongs"),
     Bug("RNN", "self.dW_hh += h[t].T @ dz", "self.dW_hh[...] = h[t].T @ dz", "the term `self.dW_hh[...]` is missing"),
-    Bug("RNN", "self.db += dz.sum(axis=0)", "self.db += dz.sum(axis=0) / T", "averaged over time"),
+    Bug("RNN", "self.db += dz.sum(axis=0)", "self.db += dz.sum(axis=0) / T", "it is divided by `T`"),
     Bug("RNN", "self.db += dz.sum(axis=0)", "self.db += dz.mean(axis=0)", "a mean stands where a sum belongs"),
     Bug(
         "RNN",
@@ -500,7 +500,7 @@ BUGS = [
     Bug("MODEL", "dh[-1] = self", "dh[0] = self", ""),
     Bug("TORCH", "= grad_output.T @ self.input", "= -grad_output.T @ self.input", "sign is flipped"),
     Bug("TORCH", "return grad_output @ self.weight", "grad_output @ self.weight", "is None"),
-    Bug("DICTIONARY", "self.X.T @ dZ", "self.X.T @ dZ / len(dZ)", "divided by the number of rows"),
+    Bug("DICTIONARY", "self.X.T @ dZ", "self.X.T @ dZ / len(dZ)", "it is divided by `len(dZ)`"),
     Bug("DICTIONARY", "axis=0, keepdims=True", "axis=1", "wrong axis"),
     Bug("BATCH_FIRST", "dnext_h * (1 - next_h**2)", "dnext_h", "the derivative of tanh, `1 - next_h**2`, is missing"),
     Bug("BATCH_FIRST", "dh[:, t] + carry", "dh[:, t]", "only the last time step is right: what comes back"),
@@ -508,7 +508,12 @@ BUGS = [
     Bug("BATCH_FIRST", "in reversed(range(dh.shape[1]))", "in range(dh.shape[1])", ""),
     Bug("LOSSES", "d[np.arange(len(labels)), labels] -= 1", "d -= labels[:, None]", "not one-hot"),
     Bug("LOSSES", "return d / len(labels)", "return d / d.size", "`d.size` stands where `len(labels)` belongs"),
-    Bug("LOSSES", "return -advantage / advantage.shape[1]", "return -advantage / advantage.size", "averaged over time"),
+    Bug(
+        "LOSSES",
+        "return -advantage / advantage.shape[1]",
+        "return -advantage / advantage.size",
+        "`advantage.size` stands where",
+    ),
     Bug("LOSSES", "return 2 * (baseline", "return (baseline", "factor 2"),
     Bug(
         "LOSSES",

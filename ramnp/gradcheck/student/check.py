@@ -84,6 +84,8 @@ def check_candidate(candidate: Candidate, session: Session) -> list[Row]:
         return [Row(name, "backward", verdict=SKIPPED, message=message)]
     back, forth = played(found)
     session.ran |= {part.function.__code__ for part in (*back, *forth)}
+    if inspect.isfunction(loss := session.own.get(found.loss.removesuffix("()"))):
+        session.ran.add(loss.__code__)
     rows = list(rows_of(found, session, {part.function.__code__ for part in back}))
     if any(row.verdict in (WRONG, ERROR) for row in rows):
         for function in candidate.functions()[1:] or candidate.functions():
@@ -161,7 +163,8 @@ def rows_of(found: Judgement, session: Session, backward_code: set[Any]) -> Iter
         for trouble in longer(found):
             yield Row(name, trouble.name, verdict=WRONG, message=trouble.message)
     messages = {} if spoilt else named(found, session, backward_code)
-    for leaf, finding in found.findings.items():
+    for leaf in sorted(found.findings, key=lambda leaf: leaf in messages and not names_it(messages[leaf])):
+        finding = found.findings[leaf]
         verdict, message = OK, ""
         if not finding.passed:
             verdict = ERROR if finding.complaint else WRONG
@@ -241,6 +244,9 @@ def named(found: Judgement, session: Session, backward_code: set[Any]) -> dict[s
         words |= {leaf: f"wrong with d{first}: {words[first]}" for leaf in left if not words[leaf]}
         left = sorted(left, key=lambda leaf: str(words[leaf]).startswith("wrong with"))
     for leaf in left:
+        if mend and leaf not in mend.mended and not words[leaf]:
+            said[leaf] = f"wrong, perhaps through d{mend.mended[0]}: see there first"
+            continue
         said[leaf] = together(words[leaf], mend if mend and leaf in mend.mended else None, found, leaf)
     return said
 
@@ -257,6 +263,7 @@ def timed(found: Judgement, seconds: float) -> tuple[Repair | None, float]:
 
 WEAK = (
     "constant factor",
+    "perhaps through",
     "are right",
     "is right where",
     "is off by",

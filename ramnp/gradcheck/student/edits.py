@@ -186,7 +186,7 @@ def simple(scope: Scope) -> Iterator[Edit]:
                     yield edit(
                         ast.BinOp(right, ast.MatMult(), left), f"the factors of `{text(node)}` are the wrong way round"
                     )
-                    yield edit(transposed(node), f"`{text(node)}` must be transposed")
+                    yield edit(transposed(node, scope.of(node)), f"`{text(node)}` must be transposed")
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 yield edit(operand, "a minus sign does not belong there")
             case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=operand):
@@ -216,7 +216,7 @@ def simple(scope: Scope) -> Iterator[Edit]:
                 yield edit(ast.IfExp(node.test, orelse, body), f"the two cases of `{text(node)}` are swapped")
         inner_name = isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and field == "func")
         if isinstance(node, ast.Name | ast.Attribute | ast.Subscript) and not inner_name:
-            yield edit(transposed(node), f"`{text(node)}` must be transposed")
+            yield edit(transposed(node, scope.of(node)), f"`{text(node)}` must be transposed")
         if (isinstance(parent, ast.Assign | ast.AugAssign | ast.Return) and field == "value") or isinstance(
             parent, ast.Tuple
         ):
@@ -243,7 +243,10 @@ SWAPS = {
 AXES = (0, 1, -1, 2, (0, 1), None)
 
 
-def transposed(node: ast.expr) -> ast.expr:
+def transposed(node: ast.expr, shape: tuple[int, ...] | None) -> ast.expr:
+    """The transpose: of matrices that lie behind other axes, of the last two."""
+    if shape is not None and len(shape) > 2:
+        return parsed(f"np.swapaxes({ast.unparse(node)}, -1, -2)")
     return ast.Attribute(node, "T", ast.Load())
 
 

@@ -64,7 +64,7 @@ def value(*values: Any) -> list[Spec]:
 
 
 DATA = normal(
-    "N D", "N T D", "T N D", "D N", "N C I J", "N I J C", "N", "D 1", "N 1", "1 N", "N C L", "C I J", "I J", ""
+    "N D", "N T D", "T N D", "D N", "N C I J", "N I J C", "N", "D 1", "N 1", "1 N", "1 1", "N C L", "C I J", "I J", ""
 )
 STATE = normal("N H", "H N", "H 1", "H")
 LABEL = [

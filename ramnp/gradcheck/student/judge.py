@@ -28,6 +28,7 @@ class Judgement:
         missing: leaves whose gradient ought to be there and is not: name -> why.
         unchecked: what could not be checked: name -> why.
         remarks: what is worth saying, and counts neither for nor against.
+        loss: by which loss the network is trained, if its backward is given the labels.
         averaged: leaves whose gradient is, by a course's convention, a mean over the examples.
     """
 
@@ -42,6 +43,7 @@ class Judgement:
     unchecked: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     averaged: tuple[str, ...] = ()
+    loss: str = ""
 
     @property
     def wrong(self) -> list[str]:
@@ -60,20 +62,20 @@ def judge(reading: Reading, seed: int = 0, sizes: dict[str, int] | None = None) 
     dys = upstream(result, seed + 1)
     gradients = reading.backward(ran, result, dys)
     differences = Differences(reading, world)
-    remarks: list[str] = list(reading.remarks)
+    loss = ""
     if reading.target is not None:
-        dys, remark = slopes(reading, world, result, gradients, differences)
-        remarks += remark
+        dys, loss = slopes(reading, world, result, gradients, differences)
+    remarks = [*reading.remarks, *([f"the gradients are those of {loss}"] if loss else [])]
     findings = {name: differences.compare(name, item, dys) for name, item in gradients.found.items()}
-    found = Judgement(reading, world, result, dys, gradients, differences, findings, remarks=remarks)
+    found = Judgement(reading, world, result, dys, gradients, differences, findings, remarks=remarks, loss=loss)
     look_for_missing(found)
     return found
 
 
 def slopes(
     reading: Reading, world: World, result: Result, gradients: Gradients, differences: Differences
-) -> tuple[list[Any], list[str]]:
-    """The upstream gradient of the loss that explains most gradients, where the loss stands nowhere."""
+) -> tuple[list[Any], str]:
+    """The upstream gradient of the loss that explains most gradients, and that loss, in words."""
     y, t = result.outputs[0], world.args["__target__"]
     best: tuple[int, float, list[Any], str] | None = None
     for name, loss in losses.candidates(reading.own, world.self, y):
@@ -92,8 +94,8 @@ def slopes(
         if right == len(errors) and right:
             break
     if best is None:
-        return upstream(result), []
-    return best[2], [f"the gradients are those of {best[3]}"] if best[0] else []
+        return upstream(result), ""
+    return best[2], best[3] if best[0] else ""
 
 
 def rough(differences: Differences, leaf: str, item: Any, dys: list[Any]) -> float:

@@ -51,6 +51,8 @@ def stems(name: str) -> set[str]:
             found.add(plain(lowered[1:]))
     if match := SUFFIX.match(lowered):
         found.add(plain(match[1]))
+    if "dl_d" in lowered:  # all_dl_dweights
+        found.add(plain(lowered.replace("dl_d", "")))
     for each in list(found):  # dA_prev, prev_dA
         found.add(each.removesuffix("prev"))
     return found - {""}

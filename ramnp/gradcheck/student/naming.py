@@ -365,29 +365,24 @@ def left_over(e: Evidence) -> str | None:
                 if word == "dy" and abs(c - 1) < 5e-3:
                     return "it is off by dy: dy is added once too often"
                 return f"it is off by {c:.3g} {word}: a term is missing or too many"
-    if e.a.ndim == 2 and min(e.a.shape) > 2 and e.a.shape == e.y.shape:
+    of_input = e.a.shape == e.y.shape or (e.y.ndim and e.found.reading.leaves[e.name][0][1] == "args")
+    if e.a.ndim == 2 and min(e.a.shape) > 2 and of_input:
         for axis, line in ((1, "row"), (0, "column")):
             if same_along(rest, axis):
                 return (
                     f"it is off by one number per {line}: what x does through the mean of its {line} is missing, "
                     "or taken as a constant"
                 )
-            with np.errstate(all="ignore"):
-                for word, array in (
-                    ("y", e.y),
-                    ("x", e.x),
-                    ("x less its mean", e.x - e.x.mean(axis=axis, keepdims=True)),
-                ):
-                    if same_along(rest / array, axis):
-                        kind = (
-                            f"it is off by y times one number per {line}"
-                            if word == "y"
-                            else f"it is off by ({word}) times one number per {line}"
-                        )
-                        return (
-                            f"{kind}: what x does through a sum over its {line} "
-                            "(a norm, a variance, the softmax's normaliser) is missing, or taken as a constant"
-                        )
+            arrays = {"x": e.x, "x less its mean": e.x - e.x.mean(axis=axis, keepdims=True)}
+            arrays = ({"y": e.y} if e.a.shape == e.y.shape else {}) | arrays
+            for word, array in arrays.items():
+                with np.errstate(all="ignore"):
+                    alike = same_along(rest / array, axis)
+                if alike:
+                    return (
+                        f"it is off by {word} times one number per {line}: what x does through a sum over its {line} "
+                        "(a norm, a variance, the softmax's normaliser) is missing, or taken as a constant"
+                    )
     if e.a.ndim == 2 and min(e.a.shape) > 1:
         with np.errstate(all="ignore"):
             ratio = e.a / e.n
