@@ -50,7 +50,7 @@ def test_right_code_passes_and_its_table_is_printed(source, names, capsys):
         ("MODEL", ["MyModel"], "(decisions, *(", "(decisions, (", "raises TypeError"),
         ("MODEL", ["MyModel"], "dmu = loss.dmu", "dmu = -loss.dmu",
          "MyModel (detached): dpolicy.mean.W, dpolicy.mean.b: the sign is wrong"),
-        ("SCALE", ["Scale"], "return x * self.s, x", "return None", "is None"),
+        ("SCALE", ["Scale"], "return x * self.s, x", "return None", "returns None"),
         ("SCALE", ["Scale"], "return x * self.s, x", "return x, x", "has no influence"),
         ("EXPONENTIAL", ["exponential", "exponential_backward"], "return np.exp(x)", "raise NotImplementedError",
          "not written yet"),

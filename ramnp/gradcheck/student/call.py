@@ -58,6 +58,7 @@ class Gradients:
         spoilt: what backward changed that it should not: "dout", "the input x", ...
         updated: whether backward changes the parameters itself, by a learning rate.
         returned: whether it returned anything.
+        changed: whether it left anything in the instance.
         present, idle: arrays of the instance before forward, in plain spelling; gradients of such that change nothing.
         places: leaf -> where its gradient was found: which of what was returned, or a path in the instance.
     """
@@ -68,6 +69,7 @@ class Gradients:
     spoilt: list[str] = field(default_factory=list)
     updated: bool = False
     returned: bool = True
+    changed: bool = False
     places: dict[str, Any] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     idle: list[str] = field(default_factory=list)
@@ -247,7 +249,9 @@ class Reading:
         labels = source.returned_names(getattr(function, "__func__", function)) if callable(function) else []
         if self.derivative:  # f'(x) alone: the chain rule is left to the caller
             returned = dys[0] * np.asarray(returned)
-        return self.assign(items_of(returned, labels), world, self._kept(world, before, kept, gradients), gradients)
+        left = self._kept(world, before, kept, gradients)
+        gradients.changed = bool(left)
+        return self.assign(items_of(returned, labels), world, left, gradients)
 
     def _call(self, function: Callable[..., Any], world: World, result: Result, dys: list[Any]) -> Any:
         values = {name: self._value(origin, world, result, dys) for name, origin in self.plan}
@@ -376,6 +380,10 @@ class Reading:
         shapes_all = [squeezed(np.shape(fetch(world, left[n]))) for n in inputs_all]
         if len(waiting) > 1 and shapes_all == [squeezed(np.shape(item)) for _, item in waiting]:
             arrays = inputs_all  # one for each input, in order, even of a location
+        own = [n for n in free if left[n][0][1] == "self"]
+        mine = [squeezed(np.shape(fetch(world, left[n]))) for n in own]
+        if waiting and arrays != inputs_all and mine == [squeezed(np.shape(item)) for _, item in waiting]:
+            arrays = own  # one for each parameter, in order
         targets = (
             arrays
             if len(waiting) <= len(arrays)

@@ -121,7 +121,10 @@ def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
         )
         return
     if error is None:
-        if candidate.kind == "pair":
+        if attempt.left:
+            message = f"not checked: what backward leaves in the instance belongs to nothing known; {proposal(name)}"
+            yield Row(name, "backward", verdict=SKIPPED, message=message)
+        elif candidate.kind == "pair":
             yield Row(
                 name,
                 "backward",
@@ -222,6 +225,8 @@ def named(found: Judgement, session: Session, backward_code: set[Any]) -> dict[s
     for leaf in found.wrong:
         if complaint := found.findings[leaf].complaint:
             said[leaf] = complaint + likely_shape(found, leaf)
+        elif (kind := np.asarray(found.gradients.found[leaf]).dtype).kind in "iu":
+            said[leaf] = f"d{leaf} has dtype {kind}: what comes after the point is lost"
     left = [leaf for leaf in found.wrong if leaf not in said]
     if not left:
         return said

@@ -363,6 +363,12 @@ def subscripts(node: ast.Subscript, inner: ast.expr, position: ast.expr, edit: A
             yield edit(new, f"`{text(node)}` {off}")
 
 
+def as_index(node: ast.expr) -> str:
+    """An index as an argument: np.s_[...] where it holds a colon."""
+    written = ast.unparse(node)
+    return f"np.s_[{written}]" if ":" in written else f"({written})" if isinstance(node, ast.Tuple) else written
+
+
 def statements(function: ast.FunctionDef) -> Iterator[Edit]:
     """Changes of whole lines: one left out, = for +=, one moved out of a loop, two in the other order."""
     for parent, field, index, node, line in slots(function):
@@ -379,6 +385,11 @@ def statements(function: ast.FunctionDef) -> Iterator[Edit]:
                 line,
                 f"`{text(node)}` adds to what is there; it should replace it",
             )
+            if isinstance(node.op, ast.Add) and isinstance(node.target, ast.Subscript):
+                array, added = ast.unparse(node.target.value), ast.unparse(node.value)
+                at = f"np.add.at({array}, {as_index(node.target.slice)}, {added})"
+                hint = f"`{text(node.target)} += ...` counts an index that comes twice only once: use np.add.at"
+                yield Edit(parent, field, index, ast.Expr(parsed(at)), line, hint)
             if isinstance(node.op, ast.Add):
                 yield Edit(
                     parent,

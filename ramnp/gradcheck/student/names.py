@@ -20,7 +20,21 @@ PREFIX = words(
 SUFFIX = words(r"(\w+?)_?(?:grads?|gradients?|_d|deltas?|_derivative|_bar)")
 # Holders of gradients, beside those of parameters.
 GRADIENTS = re.compile(r"grad|^d_?p|^d$|^dparam|nabla|deriv", re.IGNORECASE)
-VALUES = {"data", "value", "val", "v", "w", "array", "param", "params", "values"}
+VALUES = {
+    "data",
+    "value",
+    "val",
+    "v",
+    "w",
+    "array",
+    "param",
+    "params",
+    "values",
+    "weight",
+    "weights",
+    "table",
+    "embeddings",
+}
 # Arrays that nobody asks a gradient of.
 CONSTANTS = words(
     r"y ys t ts y_?true y_?onehot onehot one_hot labels? targets? truth answers? adv advantages? rewards? returns? r "

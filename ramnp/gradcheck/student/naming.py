@@ -471,17 +471,20 @@ def counted(counts: np.ndarray, word: str, size: int) -> str | None:
         return f"it is averaged over the {word}s, not summed"
     if (ones | zeros).all():
         if ones.sum() == 1:
-            which = "first" if ones[0] else "last" if ones[-1] else f"{int(np.argmax(ones))}th"
-            return f"only the {which} {word} counts: it is not summed over the {word}s, or overwritten at each"
+            return f"only {which_of(ones, word)} counts: it is not summed over the {word}s, or overwritten at each"
         if zeros.sum() == 1:
-            which = "first" if zeros[0] else "last" if zeros[-1] else f"{int(np.argmax(zeros))}th"
-            return f"the {which} {word} is left out of the sum"
+            return f"{which_of(zeros, word)} is left out of the sum"
         return f"the {word}s {', '.join(map(str, np.flatnonzero(zeros)))} are left out"
     if np.allclose(counts, np.round(counts), atol=5e-3) and counts.max() > 1:
         return f"the {word}s are counted {', '.join(f'{c:.0f}' for c in counts)} times: it is added up once too often"
     if np.ptp(counts) > 5e-3 and "time" in word:
         return f"the {word}s are counted {', '.join(f'{c:.2g}' for c in counts)} times, not once each"
     return None
+
+
+def which_of(mask: np.ndarray, word: str) -> str:
+    """The one slice that is marked, in words."""
+    return f"the first {word}" if mask[0] else f"the last {word}" if mask[-1] else f"{word} {int(np.argmax(mask))}"
 
 
 def over_time(e: Evidence) -> str | None:

@@ -44,6 +44,7 @@ class Attempt:
         readings: those that work, the likeliest first.
         ran: a reading whose forward works, where no backward did.
         error: why the likeliest backward did not work, or forward.
+        left: whether a backward that gave no gradient left something in the instance.
         sure: whether that backward was plainly called as its author meant.
     """
 
@@ -51,6 +52,7 @@ class Attempt:
     ran: Reading | None = None
     error: BaseException | None = None
     sure: bool = False
+    left: bool = False
     failed: BaseException | None = None
 
 
@@ -207,7 +209,7 @@ def backwards(reading: Reading, attempt: Attempt) -> Iterator[tuple[Reading, boo
             )
             yield full, fits
         elif candidate.kind != "alone":
-            attempt.error, attempt.ran = None, full
+            attempt.error, attempt.ran, attempt.left = None, full, gradients.changed
 
 
 def upstream(result: Result, seed: int = 1) -> list[Any]:
