@@ -269,6 +269,7 @@ def timed(found: Judgement, seconds: float) -> tuple[Repair | None, float]:
 WEAK = (
     "constant factor",
     "perhaps through",
+    "the other gates are right",
     "are right",
     "is right where",
     "is off by",

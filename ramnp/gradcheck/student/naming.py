@@ -182,7 +182,9 @@ def rearranged(e: Evidence) -> str | None:
                         f"it is shifted by one place along axis {word}: "
                         "something is cut off, or added, at the wrong side"
                     )
-    blocks = [k for k in (4, 3, 2) if e.n.shape[-1] % k == 0 and e.n.shape[-1] > k]
+    widths = {size for finding in e.found.findings.values() for size in finding.numeric.shape}
+    # Gates: blocks as wide as a state that is among the arrays.
+    blocks = [k for k in (4, 3, 2) if e.n.shape[-1] % k == 0 and e.n.shape[-1] // k in widths - {1}]
     for k in blocks:
         mine, right = np.split(e.a, k, axis=-1), np.split(e.n, k, axis=-1)
         wrong = [i for i in range(k) if not agree(mine[i], right[i])]
@@ -350,6 +352,14 @@ def forward_at(e: Evidence, at: np.ndarray) -> np.ndarray:
     return e.found.reading.forward(world).outputs[0]
 
 
+# Axes of a statistic, by the number of axes: the rows of a matrix, the channels of images.
+LINES: dict[int, tuple[tuple[Any, str], ...]] = {
+    2: ((1, "row"), (0, "column")),
+    3: ((2, "row"), ((0, 1), "column")),
+    4: (((0, 2, 3), "channel"), ((1, 2, 3), "image"), ((2, 3), "channel of an image")),
+}
+
+
 def left_over(e: Evidence) -> str | None:
     """What the difference to the right gradient is made of: a missing path, a statistic held constant."""
     if not e.full or e.a.ndim == 0:
@@ -366,8 +376,8 @@ def left_over(e: Evidence) -> str | None:
                     return "it is off by dy: dy is added once too often"
                 return f"it is off by {c:.3g} {word}: a term is missing or too many"
     of_input = e.a.shape == e.y.shape or (e.y.ndim and e.found.reading.leaves[e.name][0][1] == "args")
-    if e.a.ndim == 2 and min(e.a.shape) > 2 and of_input:
-        for axis, line in ((1, "row"), (0, "column")):
+    if min(e.a.shape) > 1 and e.a.size > 4 and of_input:
+        for axis, line in LINES.get(e.a.ndim, ()):
             if same_along(rest, axis):
                 return (
                     f"it is off by one number per {line}: what x does through the mean of its {line} is missing, "
@@ -405,9 +415,9 @@ def left_over(e: Evidence) -> str | None:
     return None
 
 
-def same_along(array: np.ndarray, axis: int) -> bool:
-    """Whether an array is one number along an axis, and not all zero."""
-    if not np.isfinite(array).all():
+def same_along(array: np.ndarray, axis: Any) -> bool:
+    """Whether an array is one number along an axis of more than two, or several, and not all zero."""
+    if not np.isfinite(array).all() or array.size < 3 * array.max(axis=axis).size:
         return False
     spread = array.max(axis=axis) - array.min(axis=axis)
     return bool(spread.max() <= 5e-3 * np.abs(array).max()) and bool(np.abs(array).max() > 1e-9)

@@ -261,10 +261,10 @@ def rounds(
         yield part, edits.squares(scope), False
         yield part, edits.relettered(scope), False
         yield part, edits.called(scope, functions_beside(part.function)), False
-        if any("exp(" in ast.unparse(other.tree) for other in forth):  # a softmax, perhaps
-            yield part, edits.through(scope, edits.THROUGH[:1]), False
         yield part, edits.slopes(scope), False
         yield part, edits.substituted(scope, "first"), False
+        if any("exp(" in ast.unparse(other.tree) for other in forth):  # a softmax, perhaps
+            yield part, edits.through(scope, edits.THROUGH[:1]), False
     for part, scope in scopes:
         yield part, edits.inserted(scope, True, edits.FACTORS[:6], "first"), False
         yield part, edits.statements(part.tree), False
