@@ -50,7 +50,11 @@ def check(forward: Any, backward: Callable[..., Any] | None = None, seed: int = 
         CheckFailedError: a check failed, or something could not be checked.
     """
     candidate = candidate_of(forward, backward)
-    own = {name: value for name, value in namespace(forward).items() if not name.startswith("__")}
+    own = {
+        name: value
+        for name, value in namespace(candidate.forward if callable(candidate.forward) else forward).items()
+        if not name.startswith("__")
+    }
     with np.errstate(all="ignore"):
         rows = check_candidate(candidate, Session(own, seed))
     name = candidate.name
@@ -69,7 +73,7 @@ def candidate_of(forward: Any, backward: Callable[..., Any] | None) -> Candidate
         CheckFailedError: it is nothing that has a forward and a backward.
     """
     if isinstance(forward, functools.partial):
-        forward = functools.update_wrapper(forward, forward.func)
+        forward = plain(forward)
     if backward is not None:
         name = getattr(forward, "__name__", type(forward).__name__).removesuffix("_forward")
         return Candidate(name, forward, backward)
@@ -82,6 +86,17 @@ def candidate_of(forward: Any, backward: Callable[..., Any] | None) -> Candidate
         )
         raise CheckFailedError(f"{name}: there is no forward and backward in it")
     return found
+
+
+def plain(part: functools.partial[Any]) -> Callable[..., Any]:
+    """A function that does what a partial does, with the text of what it calls."""
+
+    @functools.wraps(part.func)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return part(*args, **kwargs)
+
+    called.__dict__["__signature__"] = inspect.signature(part)
+    return called
 
 
 def namespace(thing: Any) -> dict[str, Any]:

@@ -221,6 +221,14 @@ def test_a_missing_package_is_not_the_students_mistake(call, handin):
     assert "No module named 'no_such_module'" in out
 
 
+def test_a_name_that_only_the_script_sets_is_not_a_mistake(call, handin):
+    text = "def scale_forward(x):\n    return SIZE * x, x\ndef scale_backward(dout, cache):\n    return SIZE * dout\n"
+    assert call(handin(text + 'if __name__ == "__main__":\n    SIZE = 3.0\n'))[0] == 5
+    code, out, _ = call(handin(text))
+    assert code == 1
+    assert "name 'SIZE' is not defined" in out
+
+
 def test_a_helper_that_nothing_calls_is_listed(call, handin):
     code, out, _ = call(handin(LINEAR + "\ndef conv_backward(dout, cache):\n    return dout\n"))
     assert code == 5

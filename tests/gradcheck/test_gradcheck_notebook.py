@@ -1,5 +1,6 @@
 """Checks as a notebook makes them: what is right passes silently, what is wrong ends in one line."""
 
+import functools
 import linecache
 
 import numpy as np
@@ -156,3 +157,45 @@ def test_require():
     require(True, "never")
     with pytest.raises(CheckFailedError, match=r"^because$"):
         require(False, "because")
+
+
+SCALED = """
+import numpy as np
+def scaled_forward(x, factor):
+    return factor * x, factor
+def scaled_backward(dout, cache):
+    return cache * dout
+"""
+
+
+def test_instances_bound_methods_and_partials_are_checked_as_they_are(capsys):
+    (linear,) = defined(RIGHT["LINEAR"], "Linear")
+    instance = linear(4, 3, np.random.default_rng(0))
+    check(instance)
+    check(instance.forward)
+    forward, backward = defined(SCALED, "scaled_forward", "scaled_backward")
+    check(functools.partial(forward, factor=2.0), backward)
+    assert capsys.readouterr().out.count("all right") == 3
+    broken = defined(RIGHT["LINEAR"].replace("x.T @ dy", "2 * x.T @ dy"), "Linear")[0](4, 3, np.random.default_rng(0))
+    with pytest.raises(CheckFailedError, match="dW: it is 2 times"):
+        check(broken)
+
+
+def test_the_equation_is_shown_at_the_third_failure(capsys):
+    (model,) = defined(RIGHT["MODEL"].replace("dh[-1] = self", "dh[:] = self"), "MyModel")
+    shown = []
+    for _ in range(3):
+        with pytest.raises(CheckFailedError):
+            check(model)
+        shown.append("the answer is read off h_T alone" in capsys.readouterr().out)
+    assert shown == [False, False, True]
+
+
+def test_an_answer_may_be_an_array_and_0_is_compared_absolutely(capsys):
+    check_answer([1.0, 2.0], expected=[1, 2])
+    check_answer(0.001, expected=0)
+    assert capsys.readouterr().out == "right\n0.001: right\n"
+    with pytest.raises(CheckFailedError, match="array of shape"):
+        check_answer([1.0], expected=[1, 2])
+    with pytest.raises(CheckFailedError, match=r"0\.1 is not right"):
+        check_answer(0.1, expected=0)

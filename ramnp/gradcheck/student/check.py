@@ -4,7 +4,9 @@
 wrong. Here that becomes rows of a report.
 """
 
+import ast
 import inspect
+import linecache
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator
@@ -105,8 +107,10 @@ def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
         if not has_heirs(candidate.cls):
             yield Row(name, "backward" if attempt.ran else "forward", verdict=ERROR, message=blame(error, files))
         return
+    script = set_by_script(error, files)
     if attempt.ran is None:
-        if isinstance(error, NameError | RecursionError | ZeroDivisionError) and inside(error, files):
+        plain = inside(error, files) and not script
+        if isinstance(error, NameError | RecursionError | ZeroDivisionError) and plain:
             yield Row(name, "forward", verdict=ERROR, message=blame(error, files))
             return
         if isinstance(error, TroubleError) and "returns None" in str(error):
@@ -135,7 +139,7 @@ def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
     if candidate.kind == "alone" and not attempt.readings:
         yield Row(name, "gradient", verdict=SKIPPED, message=f"not checked: {error}")
         return
-    sure = inside(error, files) and not isinstance(error, CalledOtherwiseError) and attempt.sure
+    sure = inside(error, files) and not isinstance(error, CalledOtherwiseError) and attempt.sure and not script
     if sure:
         arrays = {k: v for k, v in attempt.ran.world().args.items() if isinstance(v, np.ndarray)}
         shapes = ", ".join(f"{k} {v.shape}" for k, v in arrays.items())
@@ -149,6 +153,21 @@ def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
             verdict=SKIPPED,
             message=f"not checked: no call of its backward worked ({blame(error, files)}); {proposal(name)}",
         )
+
+
+def set_by_script(error: BaseException | None, files: Collection[str]) -> bool:
+    """Whether a name is missing that is set where the file is run as a script: under `if __name__ == "__main__":`."""
+    if type(error) is not NameError:
+        return False
+    for file in files:
+        try:
+            body = ast.parse("".join(linecache.getlines(file))).body
+        except SyntaxError:
+            continue
+        stored = (n for part in body if isinstance(part, ast.If) for n in ast.walk(part) if isinstance(n, ast.Name))
+        if any(isinstance(name.ctx, ast.Store) and name.id == error.name for name in stored):
+            return True
+    return False
 
 
 def inside(error: BaseException | None, files: Collection[str]) -> bool:

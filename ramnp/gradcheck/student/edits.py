@@ -426,7 +426,7 @@ def statements(function: ast.FunctionDef) -> Iterator[Edit]:
                             None,
                             [*block[:index], inner, loop, *block[index + 1 :]],
                             inner.lineno,
-                            f"`{text(inner)}` stands inside the loop, so every step starts anew; "
+                            f"`{text(inner)}` stands inside the loop, so every step starts from there; "
                             "it belongs before the loop",
                         )
         if (

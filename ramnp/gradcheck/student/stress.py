@@ -339,7 +339,7 @@ def overwritten(found: Judgement) -> list[tuple[str, str]]:
             said.append(
                 (
                     "inputs kept",
-                    f"forward overwrites its input {path[0][1]}: whoever called it finds other numbers there",
+                    f"forward overwrites its input {path[0][1]}: the caller finds other numbers there",
                 )
             )
     for name, item in parameters.items():

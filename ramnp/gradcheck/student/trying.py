@@ -133,8 +133,11 @@ def forwards(
         return
     if candidate.kind == "flag":
         listed = [argument for argument in listed if argument.name != candidate.flag]
-    shapes = list(dict.fromkeys(" ".join(map(str, array.shape)) for array in world.module.values()))
-    if shapes:  # the file's own weights say how wide a state is
+    held = list(world.module.values())
+    if candidate.instance is not None:
+        held += [item for _, item in walk(world.self) if is_number_array(item)]
+    shapes = list(dict.fromkeys(" ".join(map(str, array.shape)) for array in held))
+    if shapes:  # weights that are there say how wide a state is
         states = [Spec("normal", each) for each in shapes if each.count(" ") == 0 or each.endswith(" 1")]
         widths = [Spec("normal", f"N {each.split()[0]}") for each in shapes] + [
             Spec("normal", f"{each.split()[-1]} 1") for each in shapes
