@@ -512,7 +512,7 @@ BUGS = [
         "LOSSES",
         "return -advantage / advantage.shape[1]",
         "return -advantage / advantage.size",
-        "`advantage.size` stands where",
+        "1/4 of the right gradient",
     ),
     Bug("LOSSES", "return 2 * (baseline", "return (baseline", "factor 2"),
     Bug(
