@@ -23,6 +23,8 @@ from ramnp.gradcheck.child import check_file
 from ramnp.gradcheck.own import PARTS, added, check_part
 from ramnp.gradcheck.report import RIGHT, Row, dumps, junit, merge, outcome, required_test, summary, table
 
+LONGEST = 86_400  # seconds for a part
+
 
 def main(argv: list[str] | None = None) -> int:
     import_parts(argv)
@@ -68,8 +70,8 @@ def checked(arguments: Namespace, parts: list[str]) -> list[Row]:
     Raises:
         UsageError: the arguments do not fit together, or name nothing that can be checked.
     """
-    if not arguments.timeout > 0:
-        raise UsageError(f"--timeout must be above 0, got {arguments.timeout:g}")
+    if not 0 < arguments.timeout <= LONGEST:
+        raise UsageError(f"--timeout must be above 0 and at most {LONGEST:,} (a day), got {arguments.timeout:g}")
     if arguments.seed < 0:
         raise UsageError(f"--seed must be at least 0, got {arguments.seed}")
     if arguments.file:
