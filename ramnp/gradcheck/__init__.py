@@ -1,5 +1,6 @@
 """Finite differences against hand-written gradients, and what a wrong one means. See docs/gradcheck.md."""
 
+import ramnp.gradcheck.hidden  # noqa: F401  # before NumPy is imported
 from ramnp.gradcheck.notebook import CheckFailedError, check, check_answer, check_output, require
 from ramnp.gradcheck.numeric import (
     Check,

@@ -9,68 +9,21 @@
 A file that you name IS EXECUTED, with your rights, as `python my_layers.py` would: check only code that you trust.
 How your code is to be called, and what the report says, is in docs/gradcheck.md.
 
-Exit codes: 0 all right; 1 a check failed; 2 usage; 3 the backend cannot be used;
-4 the report cannot be written.
+Exit codes: 0 everything was checked and is right; 1 something is wrong; 2 usage; 3 the backend cannot be used;
+4 the report cannot be written; 5 nothing wrong was found, but something could not be checked.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
+from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from ramnp.cli import Parser, add_backend_flags, add_import_flag, chosen_backend, description, import_parts, run
-from ramnp.errors import UsageError
+from ramnp.errors import UsageError, first_line
 from ramnp.files import write_atomically
+from ramnp.gradcheck.child import check_file
 from ramnp.gradcheck.own import PARTS, added, check_part
-from ramnp.gradcheck.report import ERROR, Row, dumps, from_json, merge, passed, summary, table
+from ramnp.gradcheck.report import RIGHT, Row, dumps, junit, merge, outcome, required_test, summary, table
 
 LONGEST = 86_400  # seconds for a part
-
-
-def in_child(path: Path, only: str, seed: int, timeout: float) -> dict[str, Any]:
-    """What `ramnp.gradcheck.student` finds, run apart, so that it may hang or crash."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "result.json"
-        command = [sys.executable, "-m", "ramnp.gradcheck.student", str(path), only, str(seed), str(output)]
-        try:
-            child = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout)
-        except subprocess.TimeoutExpired:
-            return {"error": f"it took longer than {timeout:g} s (--timeout): an endless loop?"}
-        if not output.exists():
-            last = (child.stderr.strip().splitlines() or [""])[-1]
-            return {"error": f"it ended Python with exit code {child.returncode} {last}".rstrip()}
-        return json.loads(output.read_text())
-
-
-def check_file(path: Path, only: str | None, seed: int, timeout: float) -> list[Row]:
-    """Rows about a file of somebody else's.
-
-    Raises:
-        UsageError: there is no such file, or nothing in it to check.
-    """
-    if path.suffix != ".py" or not path.is_file():
-        raise UsageError(f"{path} is not a Python file (FILE.py, or FILE.py:NAME)")
-    path = path.resolve()
-    listed = in_child(path, "", seed, timeout)
-    if "error" in listed:
-        return [Row(path.name, "import", verdict=ERROR, message=listed["error"])]
-    names = [name for name in listed["names"] if only is None or name.split(":")[0] == only.removesuffix("_forward")]
-    if not names:
-        offered = ", ".join(sorted({name.split(":")[0] for name in listed["names"]})) or "nothing"
-        raise UsageError(
-            f"{path.name} offers {f'no {only}' if only else 'nothing'} to check; "
-            f"found with a forward and a backward: {offered} (see docs/gradcheck.md)"
-        )
-    rows: list[Row] = []
-    for name in names:
-        result = in_child(path, name, seed, timeout)
-        if "error" in result:
-            rows.append(Row(name.split(":")[0], "check", verdict=ERROR, message=result["error"]))
-        else:
-            rows += from_json(result["rows"])
-    return rows
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,9 +36,40 @@ def main(argv: list[str] | None = None) -> int:
     add_import_flag(parser)
     add_backend_flags(parser, default="numpy")
     parser.add_argument("--seed", type=int, default=0, help="of the numbers that are checked (0)")
+    parser.add_argument("--explain", action="store_true", help="add the equation that a mistake breaks")
+    parser.add_argument(
+        "--require", metavar="NAME,NAME", help="parts that must be in the file and right, one point each"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too; autograders read it")
-    parser.add_argument("--timeout", type=float, default=20.0, metavar="S", help="for each part of your file (20)")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write it there as JUnit's XML")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="for each part of your file that does not end (60)"
+    )
     arguments = parser.parse_args(argv)
+    required = arguments.require.split(",") if arguments.require else None
+    rows: list[Row] = []
+    try:
+        rows = checked(arguments, list(yours if "import_" in arguments else PARTS))
+    except UsageError as error:
+        write(arguments.json, arguments.junit, rows, required, first_line(error))
+        raise
+    print(table(rows, arguments.explain))
+    print(summary(rows))
+    tests = [required_test(name, rows) for name in required or ()]
+    for test in tests:
+        if not test["score"]:
+            print(f"required: {test['name']}: {test['output']}")
+    write(arguments.json, arguments.junit, rows, required, "")
+    code = outcome(rows)
+    return code if code != RIGHT or all(test["score"] for test in tests) else 1
+
+
+def checked(arguments: Namespace, parts: list[str]) -> list[Row]:
+    """The rows about the file that is named, or about parts of ramnp.
+
+    Raises:
+        UsageError: the arguments do not fit together, or name nothing that can be checked.
+    """
     if not 0 < arguments.timeout <= LONGEST:
         raise UsageError(f"--timeout must be above 0 and at most {LONGEST:,} (a day), got {arguments.timeout:g}")
     if arguments.seed < 0:
@@ -93,18 +77,21 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.file:
         if arguments.only or arguments.backend != "numpy" or arguments.device is not None:
             raise UsageError("--only and --backend are for ramnp's own parts; name yours as FILE.py:NAME")
-        path, _, only = arguments.file.partition(".py:")
-        path = path + ".py" if only else path
-        rows = check_file(Path(path), only or None, arguments.seed, arguments.timeout)
-    else:
-        backend = chosen_backend(arguments)
-        names = [arguments.only] if arguments.only else list(yours if "import_" in arguments else PARTS)
-        rows = merge(row for name in names for row in check_part(name, backend, arguments.seed))
-    print(table(rows))
-    print(summary(rows))
-    if arguments.json:
-        write_atomically(arguments.json, lambda file: file.write(dumps(rows).encode()))
-    return 0 if passed(rows) else 1
+        path, _, name = arguments.file.partition(".py:")
+        return check_file(Path(path + ".py" if name else path), name or None, arguments.seed, arguments.timeout)
+    if arguments.require:
+        raise UsageError("--require is for a file of yours: FILE.py --require Linear,ReLU")
+    backend = chosen_backend(arguments)
+    names = [arguments.only] if arguments.only else parts
+    return merge(row for name in names for row in check_part(name, backend, arguments.seed))
+
+
+def write(as_json: Path | None, as_junit: Path | None, rows: list[Row], required: list[str] | None, error: str) -> None:
+    """Write the reports that are asked for."""
+    if as_json is not None:
+        write_atomically(as_json, lambda file: file.write(dumps(rows, required, error).encode()))
+    if as_junit is not None:
+        write_atomically(as_junit, lambda file: file.write(junit(rows, required, error).encode()))
 
 
 if __name__ == "__main__":

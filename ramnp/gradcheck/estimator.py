@@ -8,14 +8,19 @@ whose expected reward can be integrated:
 
 The exact dJ/dmu comes from Gauss-Hermite quadrature, as a centred difference of J, without any use of the score
 function; the estimate from the model's own `policy_loss_backward` and `GaussianPolicy.log_prob_backward`.
+
+Then the same for whole models over T = 2 and 3 glimpses, without samples: see over_time.py.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from ramnp.backend import NUMPY
 from ramnp.cli import Parser, description, run
 from ramnp.errors import UsageError
+from ramnp.gradcheck.own import OVER_TIME, check_part
+from ramnp.gradcheck.report import passed
 from ramnp.network.policy import GaussianPolicy
 from ramnp.network.reinforce import policy_loss_backward
 
@@ -113,7 +118,11 @@ def main(argv: list[str] | None = None) -> int:
     variances = rollout_variances(rollouts, 20_000, arguments.seed)
     for m, variance in zip(rollouts, variances, strict=True):
         print(f"M = {m:>2} rollouts: variance {variance:.4f}, times M {m * variance:.4f}")
-    return 0 if max(without.deviation, using.deviation) < 4 else 1
+    rows = check_part(OVER_TIME, NUMPY, arguments.seed)
+    print(
+        f"over T = 2 and 3 glimpses, 32 models: at most {max(row.error or 0 for row in rows):.1e} off (relative error)"
+    )
+    return 0 if passed(rows) and max(without.deviation, using.deviation) < 4 else 1
 
 
 if __name__ == "__main__":

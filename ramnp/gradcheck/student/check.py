@@ -1,76 +1,377 @@
-"""Somebody else's layers: found in a file (`find.py`), called as their author meant (`call.py`), and checked here.
+"""Checking one candidate: called by trying, judged against its own forward pass, stressed, and its mistake named.
 
-`__main__.py` runs it in a child process.
+`find.py` finds it, `trying.py` calls it, `judge.py` and `stress.py` judge it, `naming.py` and `repair.py` name what is
+wrong. Here that becomes rows of a report.
 """
 
-import copy
+import ast
 import inspect
+import linecache
+import time
 import traceback
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ramnp.gradcheck.numeric import check_gradient
-from ramnp.gradcheck.report import ERROR, OK, SKIPPED, WRONG, Row, merge
-from ramnp.gradcheck.student import mistakes
-from ramnp.gradcheck.student.call import (
-    KEPT,
-    ClassPart,
-    FunctionPart,
-    TroubleError,
-    UncheckedError,
-    as_meant,
-    blocks,
-    copied,
-    known_as,
-    make_subject,
-    required,
-)
-from ramnp.gradcheck.student.diagnosis import close, diagnose
-from ramnp.gradcheck.student.find import MODEL, Candidate
-from ramnp.gradcheck.student.mistakes import HINTS, Arrays, Problem
-from ramnp.gradcheck.student.problems import SHAPES, make_problem
+from ramnp.gradcheck.report import ERROR, OK, REMARK, SKIPPED, WRONG, Row, merge
+from ramnp.gradcheck.student import source, tape
+from ramnp.gradcheck.student.blame import blamed, static, wrong_forward
+from ramnp.gradcheck.student.call import CalledOtherwiseError, TroubleError
+from ramnp.gradcheck.student.find import Candidate
+from ramnp.gradcheck.student.judge import Judgement, best_of
+from ramnp.gradcheck.student.naming import explain, side_by_side
+from ramnp.gradcheck.student.repair import Repair, played, repair
+from ramnp.gradcheck.student.shapes import likely_shape
+from ramnp.gradcheck.student.stopgrad import surrogate_rows
+from ramnp.gradcheck.student.stress import close, longer, overwritten, stress
+from ramnp.gradcheck.student.trying import Attempt, is_sure, try_all
 from ramnp.gradcheck.student.whole import check_model
 
-TOLERANCE = 1e-5  # larger than for our own code: a student may add 1e-7 inside a logarithm
+NAMING = 1.5  # seconds of the processor, for a whole file
 
 
-def check_candidate(candidate: Candidate, seed: int) -> list[Row]:
-    """All rows about one candidate, over all shapes."""
-    if candidate.part is None:
-        return check_unknown(candidate, seed)
-    has_backward = any(callable(getattr(candidate.cls, name, None)) for name in ("backward", "log_prob_backward"))
-    if not has_backward and candidate.backward is None and not candidate.alone:
-        what = f"def {candidate.name}_backward" if candidate.cls is None else "method backward"
-        return [Row(label(candidate), "backward", verdict=ERROR, message=f"there is a forward, but no {what}")]
-    if "step" in candidate.name.lower():
-        message = "a single step is not checked: check the pass over all steps"
-        return [Row(label(candidate), "step", verdict=SKIPPED, message=message)]
-    if candidate.part == MODEL:
+def proposal(name: str) -> str:
+    """The line that tells the checker how a part is called."""
+    return f"add one line to the file: gradcheck_cases = [({name.split('.')[0]}, ...)], with arguments that it takes"
+
+
+@dataclass
+class Session:
+    """What is known of a file while its candidates are checked.
+
+    Attributes:
+        own: what the file defines.
+        seed: of the random numbers.
+        naming: seconds that may still be spent on naming.
+        ran: code that was run while something was checked.
+        wrong: backward functions found wrong, by their code: what calls them is wrong through them.
+    """
+
+    own: dict[str, Any]
+    seed: int = 0
+    naming: float = NAMING
+    ran: set[Any] = field(default_factory=set)
+    wrong: dict[Any, str] = field(default_factory=dict)
+
+
+def check_candidate(candidate: Candidate, session: Session) -> list[Row]:
+    """All rows about one candidate."""
+    name = candidate.name
+    if candidate.kind == "model" and candidate.cls is not None:
         try:
-            return check_model(candidate.cls, candidate.name, seed)
+            return check_model(candidate.cls, name, session.seed)
         except Exception as error:
-            return [Row(candidate.name, "backward", verdict=ERROR, message=blame(error, source_files(candidate)))]
-    rows: list[Row] = []
-    for number, shape in enumerate(SHAPES[candidate.part]):
-        problem = make_problem(candidate.part, shape, np.random.default_rng([seed, number]))
-        if not rows:
-            candidate = as_meant(candidate, problem, shape)
-        found = list(check_problem(candidate, problem, shape))
-        rows += found
-        if any(row.verdict == ERROR for row in found):
-            break  # the next shapes would say the same
+            return [Row(name, "backward", verdict=ERROR, message=blame(error, files_of(candidate)))]
+    if candidate.kind == "tape":
+        return tape.check_tape(candidate)
+    for function in candidate.functions():
+        if (reason := source.unfinished(function)) and not has_heirs(candidate.cls):
+            return [Row(name, function.__name__, verdict=ERROR, message=reason)]
+    if has_heirs(candidate.cls) and any(source.unfinished(function) for function in candidate.functions()):
+        return []  # a base class of others
+    if "." in name and all(getattr(f, "__code__", None) in session.ran for f in candidate.functions()):
+        return []  # helpers among methods: run, and so looked at, by what is checked
+    attempt = try_all(candidate, session.own)
+    if not attempt.readings:
+        return list(not_called(candidate, attempt))
+    found, raised = best_of(attempt.readings, session.seed)
+    if found is None:
+        message = blame(raised, files_of(candidate)) if raised else "no reading works"
+        return [Row(name, "backward", verdict=ERROR, message=message)]
+    if found.findings and all(each.complaint for each in found.findings.values()) and not is_sure(found.reading):
+        why = next(iter(found.findings.values())).complaint
+        message = f"not checked: it is not clear how backward is called ({why}); {proposal(name)}"
+        return [Row(name, "backward", verdict=SKIPPED, message=message)]
+    back, forth = played(found)
+    session.ran |= {part.function.__code__ for part in (*back, *forth)}
+    if inspect.isfunction(loss := session.own.get(found.loss.removesuffix("()"))):
+        session.ran.add(loss.__code__)
+    rows = list(rows_of(found, session, {part.function.__code__ for part in back}))
+    if any(row.verdict in (WRONG, ERROR) for row in rows):
+        for function in candidate.functions()[1:] or candidate.functions():
+            session.wrong[getattr(function, "__func__", function).__code__] = name
     return merge(rows)
 
 
-def label(candidate: Candidate) -> str:
-    """The candidate's own name, and the part it was taken for."""
-    return (
-        candidate.name
-        if candidate.name == candidate.part or not candidate.part
-        else f"{candidate.name} ({candidate.part})"
+def has_heirs(cls: type | None) -> bool:
+    """Whether other classes are derived from one."""
+    return cls is not None and bool(cls.__subclasses__())
+
+
+def not_called(candidate: Candidate, attempt: Attempt) -> Iterator[Row]:
+    """Rows about a candidate that no call worked for: a mistake only if it is plainly one."""
+    name, error, files = candidate.name, attempt.error, files_of(candidate)
+    if isinstance(error, NotImplementedError):
+        if not has_heirs(candidate.cls):
+            yield Row(name, "backward" if attempt.ran else "forward", verdict=ERROR, message=blame(error, files))
+        return
+    script = set_by_script(error, files)
+    if attempt.ran is None:
+        plain = inside(error, files) and not script
+        if isinstance(error, NameError | RecursionError | ZeroDivisionError) and plain:
+            yield Row(name, "forward", verdict=ERROR, message=blame(error, files))
+            return
+        if isinstance(error, TroubleError) and "returns None" in str(error):
+            yield Row(name, "forward", verdict=ERROR, message=str(error))
+            return
+        why = blame(error, files) if error else "its arguments are not known"
+        yield Row(
+            name,
+            "forward",
+            verdict=SKIPPED,
+            message=f"not checked: no call of it worked ({why}); {proposal(name)}",
+        )
+        return
+    if error is None:
+        if attempt.left:
+            message = f"not checked: what backward leaves in the instance belongs to nothing known; {proposal(name)}"
+            yield Row(name, "backward", verdict=SKIPPED, message=message)
+        elif candidate.kind == "pair":
+            yield Row(
+                name,
+                "backward",
+                verdict=ERROR,
+                message="backward returns nothing, and leaves no gradient: is a return missing?",
+            )
+        return
+    if candidate.kind == "alone" and not attempt.readings:
+        yield Row(name, "gradient", verdict=SKIPPED, message=f"not checked: {error}")
+        return
+    sure = inside(error, files) and not isinstance(error, CalledOtherwiseError) and attempt.sure and not script
+    if sure:
+        arrays = {k: v for k, v in attempt.ran.world().args.items() if isinstance(v, np.ndarray)}
+        shapes = ", ".join(f"{k} {v.shape}" for k, v in arrays.items())
+        yield Row(
+            name, "backward", verdict=ERROR, message=f"backward {blame(error, files)}, after forward with {shapes}"
+        )
+    else:
+        yield Row(
+            name,
+            "backward",
+            verdict=SKIPPED,
+            message=f"not checked: no call of its backward worked ({blame(error, files)}); {proposal(name)}",
+        )
+
+
+def set_by_script(error: BaseException | None, files: Collection[str]) -> bool:
+    """Whether a name is missing that is set where the file is run as a script: under `if __name__ == "__main__":`."""
+    if type(error) is not NameError:
+        return False
+    for file in files:
+        try:
+            body = ast.parse("".join(linecache.getlines(file))).body
+        except SyntaxError:
+            continue
+        stored = (n for part in body if isinstance(part, ast.If) for n in ast.walk(part) if isinstance(n, ast.Name))
+        if any(isinstance(name.ctx, ast.Store) and name.id == error.name for name in stored):
+            return True
+    return False
+
+
+def inside(error: BaseException | None, files: Collection[str]) -> bool:
+    """Whether an exception was raised within the student's code, not by the call."""
+    return error is not None and any(frame.filename in files for frame in traceback.extract_tb(error.__traceback__))
+
+
+def rows_of(found: Judgement, session: Session, backward_code: set[Any]) -> Iterator[Row]:
+    """Rows about one judgement."""
+    name = found.reading.candidate.name
+    for what, message in overwritten(found):
+        yield Row(name, what, verdict=WRONG, message=message + line_of(found, what))
+    spoilt = bool(overwritten(found))
+    if found.faults and not spoilt:
+        for trouble in longer(found):
+            yield Row(name, trouble.name, verdict=WRONG, message=trouble.message)
+    messages = {} if spoilt else named(found, session, backward_code)
+    for leaf in sorted(found.findings, key=lambda leaf: leaf in messages and not names_it(messages[leaf])):
+        finding = found.findings[leaf]
+        verdict, message = OK, ""
+        if not finding.passed:
+            verdict = ERROR if finding.complaint else WRONG
+            message = messages.get(leaf, "wrong because of that" if spoilt else "no known mistake fits")
+        yield Row(
+            name,
+            f"d{leaf}",
+            finding.numeric.shape,
+            finding.checked,
+            finding.kinks,
+            finding.error,
+            finding.where,
+            verdict,
+            message,
+            "" if finding.passed else side_by_side(found, leaf),
+        )
+        if finding.passed and finding.kinks > finding.checked:
+            yield Row(
+                name,
+                f"d{leaf} at kinks",
+                verdict=SKIPPED,
+                message=f"not checked: the output bends at {finding.kinks} of {finding.numeric.size} elements",
+            )
+    for leaf, message in found.missing.items():
+        yield Row(name, f"d{leaf}", verdict=ERROR, message=message)
+    for what, message in found.unchecked.items():
+        yield Row(name, what, verdict=SKIPPED, message=f"not checked: {message}")
+    yield from surrogate_rows(found)
+    if found.faults or spoilt:
+        return
+    seen = set()
+    for trouble in stress(found):
+        if trouble.name not in seen:
+            seen.add(trouble.name)
+            yield Row(name, trouble.name, verdict=WRONG if trouble.grave else REMARK, message=trouble.message)
+    yield from accumulation(found)
+    for remark in (*found.remarks, *static(found)):
+        yield Row(name, "remark", verdict=REMARK, message=remark)
+
+
+def line_of(found: Judgement, what: str) -> str:
+    """Which line overwrites: told from the text."""
+    lines = source.overwriting_lines(found.reading.candidate.functions(), "dout" in what)
+    return f" (line {lines[0]})" if lines else ""
+
+
+def named(found: Judgement, session: Session, backward_code: set[Any]) -> dict[str, str]:
+    """What is wrong with each wrong gradient."""
+    said: dict[str, str] = {}
+    if not found.wrong:
+        return said
+    through = next((session.wrong[code] for code in backward_code if code in session.wrong), None)
+    if through and through != found.reading.candidate.name:
+        return dict.fromkeys(found.wrong, f"it goes through {through}, whose gradient is wrong: see there")
+    for leaf in found.wrong:
+        if complaint := found.findings[leaf].complaint:
+            said[leaf] = complaint + likely_shape(found, leaf)
+        elif (kind := np.asarray(found.gradients.found[leaf]).dtype).kind in "iu":
+            said[leaf] = f"d{leaf} has dtype {kind}: what comes after the point is lost"
+    left = [leaf for leaf in found.wrong if leaf not in said]
+    if not left:
+        return said
+    if message := blamed(found, left):
+        return said | dict.fromkeys(left, message)
+    words = {leaf: explain(found, leaf) for leaf in left}
+    mend = None
+    certain = found.reading.candidate.kind == "alone" and all(strong(text) for text in words.values())
+    if session.naming > 0.1 and not certain and not said:
+        # What the numbers tell needs no long search for the line.
+        spent = 0.4 if all(strong(text) for text in words.values()) else session.naming
+        mend, left_over = timed(found, min(spent, session.naming))
+        session.naming += left_over - min(spent, session.naming)
+    told = mend is not None or any(strong(text) for text in words.values())
+    if not told and (message := wrong_forward(found, left)):
+        return said | dict.fromkeys(left, message)
+    if mend is None and any(words.values()):
+        # One that can be told explains the others, too.
+        first = next(leaf for leaf in left if words[leaf])
+        words |= {leaf: f"wrong with d{first}: {words[first]}" for leaf in left if not words[leaf]}
+        left = sorted(left, key=lambda leaf: str(words[leaf]).startswith("wrong with"))
+    for leaf in left:
+        if mend and leaf not in mend.mended and not words[leaf]:
+            said[leaf] = f"wrong, perhaps through d{mend.mended[0]}: see there first"
+            continue
+        said[leaf] = together(words[leaf], mend if mend and leaf in mend.mended else None, found, leaf)
+    return said
+
+
+def timed(found: Judgement, seconds: float) -> tuple[Repair | None, float]:
+    """A repair, and what is left of the time for naming."""
+    start = time.process_time()
+    try:
+        mend = repair(found, seconds)
+    except Exception:  # whatever a changed program may do: the mistake stays one, without a name
+        mend = None
+    return mend, seconds - (time.process_time() - start)
+
+
+WEAK = (
+    "constant factor",
+    "perhaps through",
+    "the other gates are right",
+    "are right",
+    "is right where",
+    "is off by",
+    "a wrong array",
+    "other factor is missing",
+    "each row is right",
+    "each column is right",
+    "some signs",
+    "it is right at",
+    "it is right only where",
+)
+
+
+def strong(words: str | None) -> bool:
+    """Whether an explanation from the numbers says what was done, not only where it shows."""
+    return words is not None and not any(weak in words for weak in WEAK)
+
+
+def names_it(message: str) -> bool:
+    """Whether a message says what the mistake is: in which line, or by what was done."""
+    if not message or "no known mistake" in message or "perhaps through" in message:
+        return False
+    return "line " in message or "taken as a constant" in message or strong(message)
+
+
+def together(words: str | None, mend: Repair | None, found: Judgement, leaf: str) -> str:
+    """One message from what the numbers say and from what mends the code."""
+    if mend is None:
+        idle = source.never_used(found.reading.candidate.functions()[-1])
+        hint = f"; `{idle[0]}` is computed and never used" if idle else ""
+        return (words or pattern_of(found, leaf)) + hint
+    if words is not None and "the right gradient" in words:  # a factor: the line knows its cause better than a guess
+        return f"{words.partition(': ')[0]}: line {mend.line}: {mend.hint}"
+    if strong(words):
+        return f"{words} (line {mend.line}: {mend.hint})"
+    telling = words and any(word in words for word in ("mask", "skip connection", "through", "reversed"))
+    return f"line {mend.line}: {mend.hint}" + (f"; {words}" if telling and "through" not in mend.hint else "")
+
+
+def pattern_of(found: Judgement, leaf: str) -> str:
+    """Where a gradient is right and where it is not, where nothing fits."""
+    finding = found.findings[leaf]
+    known = ~np.isnan(finding.numeric)
+    right = known & (np.abs(finding.analytic - finding.numeric) <= 1e-3 * np.nanmax(np.abs(finding.numeric)))
+    share = f"{int(right.sum())} of {int(known.sum())} elements are right"
+    if finding.numeric.ndim == 2 and right.any():
+        columns = [str(k) for k in range(right.shape[1]) if right[:, k].all()]
+        rows = [str(k) for k in range(right.shape[0]) if right[k].all()]
+        if columns:
+            share = f"columns {', '.join(columns)} are right, the others are not"
+        elif rows:
+            share = f"rows {', '.join(rows)} are right, the others are not"
+    others = [f"d{name}" for name, each in found.findings.items() if each.passed]
+    beside = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} right" if others else ""
+    return f"no known mistake fits: {share}{beside}"
+
+
+def accumulation(found: Judgement) -> Iterator[Row]:
+    """Where forward returns a cache and a gradient array is there from the start, a second backward must add to it."""
+    reading = found.reading
+    if reading.candidate.cls is None or reading.target is not None or reading.candidate.kind != "pair":
+        return
+    if found.result.cache is None or found.gradients.updated or isinstance(found.result.raw, dict):
+        return
+    kept = source.gradient_arrays(found.world.self, [n for n, path in reading.leaves.items() if path[0][1] == "self"])
+    if not kept:
+        return
+    world = found.world.copied()
+    first = {k: np.array(v) for k, v in reading.backward(world, reading.forward(world), found.dys).found.items()}
+    twice = reading.backward(world, reading.forward(world), found.dys).found
+    adding = [name for name in kept if name in twice and close(twice[name], 2 * first[name])]
+    if len(adding) == len(kept):
+        yield Row(reading.candidate.name, "accumulation")
+        return
+    name = next(n for n in kept if n not in adding)
+    message = (
+        f"d{name} is overwritten, not accumulated: its gradient is there from the start and its cache is outside, "
+        "so it may be called once per time step, and each call must add (+=)"
     )
+    yield Row(reading.candidate.name, "accumulation", verdict=WRONG, message=message)
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
 
 
 def blame(error: BaseException, files: Collection[str], called: str = "") -> str:
@@ -85,281 +386,18 @@ def blame(error: BaseException, files: Collection[str], called: str = "") -> str
     return f"raises {type(error).__name__}: {text}{at}{called}"
 
 
-def source_files(candidate: Candidate) -> set[str]:
+def files_of(candidate: Candidate) -> set[str]:
     """The files of a candidate's functions, by their code: in a notebook a class has no file of its own."""
-    members = vars(candidate.cls).values() if candidate.cls else (candidate.forward, candidate.backward)
-    return {code_file(member) for member in members if inspect.isfunction(member)}
+    members = list(candidate.functions())
+    for cls in candidate.cls.__mro__[:-1] if candidate.cls else ():
+        members += [getattr(member, "__func__", member) for member in vars(cls).values()]
+    return {code_file(member) for member in members if inspect.isfunction(member)} - {
+        file
+        for file in map(code_file, filter(inspect.isfunction, members))
+        if "/ramnp/" in file and "/site-packages/" in file
+    }
 
 
 def code_file(function: Callable[..., Any]) -> str:
     """The file that a function's code comes from."""
     return inspect.unwrap(function).__code__.co_filename
-
-
-def called_with(problem: Problem) -> str:
-    """The shapes that forward was called with."""
-    return ", called with " + ", ".join(f"{k} {np.shape(v)}" for k, v in (problem.inputs | problem.parameters).items())
-
-
-def check_problem(candidate: Candidate, problem: Problem, shape: dict[str, int]) -> Iterator[Row]:
-    """Rows about one candidate at one shape."""
-    name, part, files = label(candidate), candidate.part, source_files(candidate)
-    mine = copied(problem)
-    try:
-        subject = make_subject(candidate, mine, shape)
-        before = copy.deepcopy(subject.arrays)
-        y, cache = subject.forward()
-        spoilt = overwritten(subject, before, problem, mine)
-        again, _ = subject.forward()
-    except UncheckedError as error:
-        yield Row(name, "forward", verdict=SKIPPED, message=f"not checked: {error}")
-        return
-    except Exception as error:
-        if candidate.cls is not None and candidate.cls.__subclasses__():
-            yield Row(name, "forward", verdict=SKIPPED, message="not checked: a base class of others")
-        else:
-            yield Row(name, "forward", verdict=ERROR, message=blame(error, files, called_with(problem)))
-        return
-    if getattr(subject, "std", None) is not None:
-        problem = problem._replace(constants=problem.constants | {"std": subject.std})
-        mine = mine._replace(constants=mine.constants | {"std": subject.std})
-    expected = mistakes.forward(part, problem)
-    complaint = complain(y, expected.shape, "forward's output")
-    if complaint:
-        yield Row(name, "forward", verdict=ERROR, message=complaint)
-        return
-    if spoilt:
-        yield Row(name, "inputs kept", verdict=WRONG, message=f"forward overwrites {spoilt}")
-        return
-    if unstable := unfit(y, again):
-        yield Row(name, "forward", verdict=unstable[0], message=unstable[1])
-        return
-    y = np.array(y, dtype=np.float64)
-    error = float(np.abs(y - expected).max() / max(np.abs(expected).max(), 1e-8))
-    right = error < TOLERANCE
-    message = "" if right else f"the output is not that of {part}: " + forward_equation(part)
-    if not right and part in ("LogProb", "Reinforce"):
-        clipped = problem._replace(
-            constants=problem.constants | {"sample": np.clip(problem.constants["sample"], -1, 1)}
-        )
-        if close(y, mistakes.forward(part, clipped)):
-            message = str(HINTS["LogProb"]["clipped location"])
-    yield Row(name, "forward", expected.shape, y.size, 0, error, None, OK if right else WRONG, message)
-    yield from check_backward(candidate, subject, problem, mine, y, cache)
-
-
-def overwritten(subject: Any, before: Arrays, problem: Problem, mine: Problem) -> str | None:
-    """The name of an input, a parameter or a constant that is no longer what it was; or None."""
-    for name, value in subject.arrays.items():
-        if not np.array_equal(value, before[name]):
-            return f"the input {name}" if name in problem.inputs else f"the parameter {name}"
-    for name, value in mine.constants.items():
-        if not np.array_equal(value, problem.constants[name]):
-            return f"the input {name}"
-    return None
-
-
-def unfit(y: Any, again: Any) -> tuple[str, str] | None:
-    """Why finite differences of an output would mean nothing: (verdict, message), or None."""
-    if not np.array_equal(y, again, equal_nan=True):
-        return SKIPPED, "not checked: two calls on the same input differ; fix the seed, or the random mask"
-    if np.size(y) > 1 and np.array_equal(y, np.asarray(y, dtype=np.float32)) and np.any(np.asarray(y) % 1):
-        return ERROR, "it computes in float32, too coarse to check: keep the type of the input"
-    return None
-
-
-def forward_equation(part: str) -> str:
-    """The equation of a part's forward pass."""
-    return {
-        "Linear": "y = x W + b",
-        "ReLU": "y = max(x, 0)",
-        "Tanh": "y = tanh(x)",
-        "Sigmoid": "y = 1 / (1 + exp(-x))",
-        "CrossEntropy": "the mean over rows of -log softmax(logits)[label]",
-        "RNN": "h_t = relu(h_{t-1} W_hh + g_t W_gh + b), time on the first axis",
-        "TanhRNN": "h_t = tanh(h_{t-1} W_hh + g_t W_gh + b)",
-        "LSTM": "z_t = [z_i | z_f | z_o | z_u], c_t = f c_{t-1} + i u, h_t = o tanh(c_t), time on the first axis",
-        "GlimpseNetwork": "g = relu(h_g W_hg + h_l W_hl + b), h_g = relu(rho W_g + b_g), h_l = relu(l W_l + b_l)",
-        "GaussianPolicy": "mu = tanh(h W_mu + b_mu)",
-        "LogProb": "log pi = -|l - mu|^2 / (2 std^2) - log(2 pi std^2)",
-        "BaselineLoss": "the mean over rollouts and t of (b_t - reward)^2",
-        "PolicyLoss": "-mean over rollouts of the sum over t of advantage_t log pi",
-        "Reinforce": "-mean over rollouts of the sum over t of (reward - b_t) log pi",
-    }[part]
-
-
-def complain(value: Any, shape: tuple[int, ...], what: str) -> str | None:
-    """What is wrong with a returned value, short of its being wrong; or None."""
-    if value is None:
-        return f"{what} is None: is a return missing?"
-    if not isinstance(value, np.ndarray | np.generic | float | int):
-        return f"{what} is a {type(value).__name__}, not an array"
-    if np.shape(value) != shape:
-        return f"{what} has shape {np.shape(value)}, not {shape}"
-    if not np.issubdtype(np.asarray(value).dtype, np.floating):
-        return f"{what} has dtype {np.asarray(value).dtype}, not a floating-point type"
-    if not np.isfinite(value).all():
-        return f"{what} holds NaN or infinity"
-    return None
-
-
-def check_backward(
-    candidate: Candidate, subject: Any, problem: Problem, mine: Problem, y: np.ndarray, cache: Any
-) -> Iterator[Row]:
-    """Rows about the backward pass, whose forward pass has run."""
-    name, part, files = label(candidate), candidate.part, source_files(candidate)
-    # A pair of functions without a cache has its output for one.
-    stored = getattr(subject, "output", None) if cache is KEPT else cache
-    kept, before = copy.deepcopy(stored), copy.deepcopy(subject.arrays)
-    try:
-        subject.zero()
-        gradients = {key: copy.deepcopy(value) for key, value in subject.backward(problem.dy.copy(), cache).items()}
-    except UncheckedError as error:
-        yield Row(name, "backward", verdict=SKIPPED, message=f"not checked: {error}")
-        return
-    except Exception as error:
-        yield Row(name, "backward", verdict=ERROR, message=blame(error, files, called_with(problem)))
-        return
-    arrays = subject.arrays
-    if spoilt := overwritten(subject, before, problem, mine):
-        yield Row(name, "inputs kept", verdict=WRONG, message=f"backward overwrites {spoilt}")
-        return
-    if stored is not None and not candidate.alone:
-        same = unchanged(kept, stored)
-        message = "" if same else "backward overwrites the cache"
-        yield Row(name, "cache kept", verdict=OK if same else WRONG, message=message)
-    usable: Arrays = {}
-    for key, array in arrays.items():
-        row = Row(name, f"d{key}", array.shape)
-        if key not in gradients:
-            yield row._replace(verdict=ERROR, message=f"d{key} is not returned, nor kept as self.d{key}")
-            continue
-        value = gradients[key]
-        if isinstance(value, np.ndarray) and value.shape == (1, *array.shape):  # from keepdims
-            value = value[0]
-        complaint = complain(value, array.shape, f"d{key}")
-        if complaint and np.shape(value) != array.shape:
-            complaint += likely_shape(np.shape(value), key, arrays, np.shape(y))
-        if complaint:
-            yield row._replace(verdict=ERROR, message=complaint)
-        else:
-            usable[key] = np.asarray(value, dtype=np.float64)
-
-    def f() -> float:
-        return float((np.asarray(subject.forward()[0]) * problem.dy).sum())
-
-    checks = {key: check_gradient(f, arrays[key], usable[key], tolerance=TOLERANCE) for key in usable}
-    wrong = [key for key, check in checks.items() if not check.passed]
-    if part == "Reinforce" and "baseline" in gradients and np.any(gradients["baseline"]):
-        hint = HINTS["Reinforce"]["baseline not detached"]
-        yield Row(name, "dbaseline", verdict=WRONG, message=str(hint))
-    hints: dict[str, str] = {}
-    if wrong:
-
-        def ours(key: str, array: np.ndarray) -> np.ndarray:
-            if candidate.gate_order and key in problem.parameters:
-                return blocks(array, tuple(np.argsort(candidate.gate_order)))
-            return array.T if key in subject.transposed else array
-
-        analytic = {key: ours(key, usable[key]) for key in checks}
-        numeric = {key: ours(key, check.numeric) for key, check in checks.items()}
-        hints = diagnose(part, problem, analytic, numeric, wrong)
-    for key, check in checks.items():
-        verdict = WRONG if key in wrong else OK
-        if not check.checked and check.kinks:
-            verdict, hints[key] = ERROR, "not one coordinate could be checked: at all of them the output jumps or bends"
-        yield Row(
-            name, f"d{key}", arrays[key].shape, check.checked, check.kinks, check.error, check.where, verdict,
-            hints.get(key, ""),
-        )  # fmt: skip
-    # Parts that keep their cache themselves are called once a step, and may assign.
-    if subject.accumulates and cache is not KEPT and not wrong and len(usable) == len(arrays):
-        yield from check_accumulation(candidate, subject, problem)
-
-
-def likely_shape(shape: tuple[int, ...], key: str, arrays: Arrays, output: tuple[int, ...]) -> str:
-    """What a gradient of a wrong shape may be instead."""
-    bias = arrays[key].ndim == 1 or arrays[key].shape[0] == 1
-    if bias and shape == output:
-        return ": it is to be summed over the rows"
-    others = [other for other in arrays if other != key and shape == arrays[other].shape]
-    if others:
-        return f", but that of {others[0]}: are they swapped?"
-    if len(shape) > 1 and shape == arrays[key].shape[::-1]:
-        return ": it looks transposed"
-    if bias and shape == output[:1]:
-        return ": it is summed over the wrong axis"
-    return ""
-
-
-def unchanged(before: Any, after: Any) -> bool:
-    """Whether all arrays in a cache are as they were."""
-    if isinstance(before, np.ndarray):
-        return isinstance(after, np.ndarray) and np.array_equal(before, after, equal_nan=before.dtype.kind == "f")
-    if isinstance(before, tuple | list):
-        return len(before) == len(after) and all(map(unchanged, before, after))
-    if isinstance(before, dict):
-        return before.keys() == after.keys() and all(unchanged(before[key], after[key]) for key in before)
-    return True
-
-
-def check_accumulation(candidate: Candidate, subject: ClassPart, problem: Problem) -> Iterator[Row]:
-    """A second backward pass must add to the parameter gradients."""
-    subject.zero()
-    _, cache = subject.forward()
-    first = {k: np.array(v) for k, v in subject.backward(problem.dy.copy(), cache).items()}
-    _, cache = subject.forward()
-    twice = {k: np.array(v) for k, v in subject.backward(problem.dy.copy(), cache).items()}
-    names = [name for name in subject.parameters if name in first]
-    if all(close(twice[name], 2 * first[name]) for name in names):
-        yield Row(label(candidate), "accumulation")
-    else:
-        message = (
-            "parameter gradients are overwritten, not accumulated: dW += ..., since parts are called once a time step"
-        )
-        yield Row(label(candidate), "accumulation", verdict=WRONG, message=message)
-
-
-def check_unknown(candidate: Candidate, seed: int) -> list[Row]:
-    """A part of its author's own: no reference, but its gradients against its own forward pass.
-
-    It is tried on inputs x (5, 4); a class is made without arguments, or with n_in = n_out = 4.
-    """
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((5, 4)) + 0.05
-    wanted = [known_as(each, ["x", "W", "b"]) for each in (required(candidate.forward) if candidate.forward else ())]
-    more = {"W": rng.standard_normal((4, 3)), "b": rng.standard_normal(3)} if {"W", "b"} <= set(wanted) else {}
-    problem = Problem(more, {"x": x}, {}, np.ones(()), {"B": 5.0})
-    shape = {"B": 5, "in": 4, "out": 4}
-    files, name = source_files(candidate), candidate.name
-    try:
-        if candidate.cls:
-            subject: Any = ClassPart(candidate._replace(part="Linear"), problem, shape)
-            for key, owner, attribute, value in own_parameters(subject.instance):
-                setattr(owner, attribute, rng.standard_normal(value.shape))
-                subject.parameters[key] = (owner, attribute)
-            subject.accumulates = bool(subject.parameters)
-        else:
-            subject = FunctionPart(candidate, problem)
-        y, cache = subject.forward()
-        if complaint := complain(y, np.shape(y), "forward's output"):
-            return [Row(name, "forward", verdict=ERROR, message=complaint)]
-        if unstable := unfit(y, subject.forward()[0]):
-            return [Row(name, "forward", verdict=unstable[0], message=unstable[1])]
-        mine = problem._replace(dy=rng.standard_normal(np.shape(y)))
-        subject.problem = mine
-        return merge(check_backward(candidate, subject, copied(mine), mine, np.asarray(y), cache))
-    except Exception as error:
-        message = str(error) if isinstance(error, UncheckedError) else blame(error, files, called_with(problem))
-        return [Row(name, "forward", verdict=SKIPPED, message=f"not checked: {message}")]
-
-
-def own_parameters(instance: Any) -> list[tuple[str, Any, str, np.ndarray]]:
-    """The arrays with a gradient of an instance and of the layers it is made of: name, owner, attribute, array."""
-    owners = {"": instance} | {f"{name}.": part for name, part in vars(instance).items() if hasattr(part, "__dict__")}
-    return [
-        (prefix + attribute, owner, attribute, value)
-        for prefix, owner in owners.items()
-        for attribute, value in vars(owner).items()
-        if isinstance(value, np.ndarray) and isinstance(getattr(owner, "d" + attribute, None), np.ndarray)
-    ]

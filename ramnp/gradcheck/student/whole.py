@@ -1,7 +1,7 @@
 """The whole model with one mistake: what a missing detach, or a wrong estimator, does to every gradient."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from ramnp.backend import NUMPY
 from ramnp.config import Config
 from ramnp.gradcheck.numeric import check_gradient
 from ramnp.gradcheck.report import OK, WRONG, Row, merge
-from ramnp.gradcheck.student.diagnosis import close, transformed
-from ramnp.gradcheck.student.mistakes import LEARNING, LOG_PROB_HINTS, POLICY, REINFORCE_HINTS, Arrays, Hint
+from ramnp.gradcheck.student.naming import describe
+from ramnp.gradcheck.student.stress import close
 from ramnp.gradcheck.surrogate import freeze, surrogate_loss
 from ramnp.network.layers import flatten_time
 from ramnp.network.model import RecurrentAttentionModel, Rollout
@@ -18,37 +18,48 @@ from ramnp.network.reinforce import HybridLoss, LearningRule, hybrid_loss, polic
 
 ROUTINGS = ("detached", "paper")
 POLICY_WEIGHT = 0.7
-SIZES = {"B": 3.0, "T": 4.0, "std": 0.6}
+SIZES = {"the number of rows": 3.0, "the number of time steps": 4.0, "std": 0.6}
+Arrays = dict[str, np.ndarray]
+
+
+class Hint(NamedTuple):
+    """A mistake, and the equation it breaks."""
+
+    text: str
+    equation: str
+
 
 ROUTING = 'routing: "detached" stops the policy\'s gradient at h_t, "paper" lets it into the core'
+SCORE = "d log pi / d mu = (l - mu) / std^2"
 HINTS = {
     "baseline leaks": Hint(
-        "the baseline's gradient leaks into the core: a detach is missing",
-        "to the baseline, h_t is a constant",
-        LEARNING,
+        "the baseline's gradient leaks into the core: a detach is missing", "to the baseline, h_t is a constant"
     ),
-    "policy not detached": Hint("the policy's gradient reaches the core: a detach is missing", ROUTING, LEARNING),
-    "policy detached": Hint("the policy's gradient does not reach the core", ROUTING, LEARNING),
-    "sign": REINFORCE_HINTS["sign"],
-    "baseline missing": REINFORCE_HINTS["baseline missing"],
-    "clipped location": LOG_PROB_HINTS["clipped location"],
-    "std missing": LOG_PROB_HINTS["std missing"],
-    "std for std^2": LOG_PROB_HINTS["std for std^2"],
-    "policy sum": Hint("the mean over rollouts is missing in the policy's loss", "mean over rollouts", POLICY),
-    "action sum": Hint("the mean over rows is missing in the cross-entropy", "(p - onehot) / rows", LEARNING),
-    "baseline sum": Hint("the mean is missing in the baseline's loss", "2 (b_t - reward) / size", LEARNING),
-    "baseline factor": Hint("the factor 2 is missing in the baseline's loss", "2 (b_t - reward) / size", LEARNING),
-    "weight ignored": Hint("the policy's weight is forgotten", "policy_weight times the policy's loss", LEARNING),
-    "answer not trained": Hint("the cross-entropy does not reach the core", "dh_T = dlogits W_a^T", LEARNING),
+    "policy not detached": Hint("the policy's gradient reaches the core: a detach is missing", ROUTING),
+    "policy detached": Hint("the policy's gradient does not reach the core", ROUTING),
+    "sign": Hint(
+        "the sign is wrong: the loss is minus the expected reward",
+        "dmu = -(reward - b) (l - mu) / std^2 / (number of rollouts)",
+    ),
+    "baseline missing": Hint("the baseline is not subtracted", "advantage_t = reward - b_t"),
+    "clipped location": Hint(
+        "the log-probability is taken at the clipped location", "log pi is that of the sample itself"
+    ),
+    "std missing": Hint("1/std^2 is missing", SCORE),
+    "std for std^2": Hint("divided by std, not by std^2", SCORE),
+    "policy sum": Hint("the mean over rollouts is missing in the policy's loss", "mean over rollouts"),
+    "action sum": Hint("the mean over rows is missing in the cross-entropy", "(p - onehot) / rows"),
+    "baseline sum": Hint("the mean is missing in the baseline's loss", "2 (b_t - reward) / size"),
+    "baseline factor": Hint("the factor 2 is missing in the baseline's loss", "2 (b_t - reward) / size"),
+    "weight ignored": Hint("the policy's weight is forgotten", "policy_weight times the policy's loss"),
+    "answer not trained": Hint("the cross-entropy does not reach the core", "dh_T = dlogits W_a^T"),
     "answer everywhere": Hint(
-        "the answer's gradient is sent to every h_t", "dh_T = dlogits W_a^T: the answer is read off h_T alone", LEARNING
+        "the answer's gradient is sent to every h_t", "dh_T = dlogits W_a^T: the answer is read off h_T alone"
     ),
     "policy late": Hint(
-        "the policy's gradient is sent to h_{t+1}, one step late", "mu_t is made from h_t, t = 1 .. T-1", LEARNING
+        "the policy's gradient is sent to h_{t+1}, one step late", "mu_t is made from h_t, t = 1 .. T-1"
     ),
-    "wrong decisions": Hint(
-        "the decisions are paired with h_{t+1}, one step late", "mu_t and b_t are made from h_t", LEARNING
-    ),
+    "wrong decisions": Hint("the decisions are paired with h_{t+1}, one step late", "mu_t and b_t are made from h_t"),
 }
 
 
@@ -105,9 +116,16 @@ class Trial:
     def __init__(self, cls: type[RecurrentAttentionModel], routing: str, seed: int) -> None:
         rng = np.random.default_rng(seed)
         config = Config(
-            glimpses=4, patch=2, units=6, what_units=4, where_units=4, glimpse_units=5,
-            std=SIZES["std"], policy_hidden=0, dtype="float64",
-        )  # fmt: skip
+            glimpses=4,
+            patch=2,
+            units=6,
+            what_units=4,
+            where_units=4,
+            glimpse_units=5,
+            std=SIZES["std"],
+            policy_hidden=0,
+            dtype="float64",
+        )
         self.model = cls(config, (9, 7, 1), 4, NUMPY, 1)
         self.model.parameters.values += 0.3 * rng.standard_normal(self.model.parameters.size)
         self.canvas = self.model.canvas(rng.random((3, 9, 7, 1)))
@@ -129,7 +147,7 @@ def mistaken_models(routing: str, seed: int) -> Iterator[tuple[Hint, Arrays]]:
     right = Trial(RecurrentAttentionModel, routing, seed).gradients()
     for mistake, hint in HINTS.items():
         wrong = Trial(type(mistake, (MistakenModel,), {"mistake": mistake}), routing, seed).gradients()
-        if any(not close(wrong[name], right[name]) for name in right):
+        if any(not close(wrong[name], right[name], 1e-4) for name in right):
             yield hint, wrong
 
 
@@ -152,14 +170,31 @@ def check_model(cls: type[RecurrentAttentionModel], name: str, seed: int) -> lis
             fits = (hint for hint, found in mistaken_models(routing, seed) if _same(found, gradients))
             joint = next(fits, None)
         for key, check in checks.items():
-            message = ""
+            message = equation = pair = ""
             if key in wrong:
-                message = str(joint or transformed(gradients[key], check.numeric, SIZES) or "no known mistake fits")
+                message = joint.text if joint else in_words(gradients[key], check.numeric)
+                equation = joint.equation if joint else ""
+                if check.where:
+                    mine, right = gradients[key][check.where], check.numeric[check.where]
+                    at = ",".join(map(str, check.where))
+                    pair = f"d{key}[{at}] is {mine:.4g}, and finite differences give {right:.4g}"
             verdict = WRONG if key in wrong else OK
             counts = (check.checked, check.kinks, check.error, check.where)
-            rows.append(Row(f"{name} ({routing})", f"d{key}", gradients[key].shape, *counts, verdict, message))
+            rows.append(
+                Row(f"{name} ({routing})", f"d{key}", gradients[key].shape, *counts, verdict, message, pair, equation)
+            )
     return merge(rows)
 
 
+def in_words(a: np.ndarray, n: np.ndarray) -> str:
+    """A wrong gradient beside the right one, where no mistake of the table fits."""
+    if not a.any():
+        return "it is all zero: nothing is written to it"
+    if not n.any():
+        return "it should be zero: something flows here that is a constant, so a detach is missing"
+    ratio = float((a * n).sum() / (n * n).sum())
+    return describe(ratio, SIZES) if close(a, ratio * n, 1e-4) else "no known mistake fits"
+
+
 def _same(a: Arrays, b: Arrays) -> bool:
-    return all(close(a[name], b[name]) for name in a)
+    return all(close(a[name], b[name], 1e-4) for name in a)
