@@ -140,7 +140,7 @@ def memorized(tmp_path_factory):
     """A network that knows its training images by heart: noise, 8x8, in two classes."""
     root = tmp_path_factory.mktemp("noise")
     noise(root / "noise")
-    flags = "--glimpses 2 --patch 8 --units 64 --what-units 64 --where-units 8 --glimpse-units 64 --validation 0"
+    flags = "--preset mnist-6 --glimpses 2 --patch 8 --units 64 --what-units 64 --where-units 8 --glimpse-units 64 --validation 0"
     more = "--first-location centre --batch-size 21 --epochs 60 --decay-epochs 60 --lr 3e-3 --workers 1 --backend numpy"
     data = ("--dataset", "folder", "--data-path", root / "noise", "--out", root / "run")
     process = run_module("ramnp.train", *flags.split(), *more.split(), *data)
