@@ -140,10 +140,10 @@ def memorized(tmp_path_factory):
     """A network that knows its training images by heart: noise, 8x8, in two classes."""
     root = tmp_path_factory.mktemp("noise")
     noise(root / "noise")
-    flags = "--preset mnist-6 --glimpses 2 --patch 8 --units 64 --what-units 64 --where-units 8 --glimpse-units 64 --validation 0"
-    more = "--first-location centre --batch-size 21 --epochs 60 --decay-epochs 60 --lr 3e-3 --workers 1 --backend numpy"
-    data = ("--dataset", "folder", "--data-path", root / "noise", "--out", root / "run")
-    process = run_module("ramnp.train", *flags.split(), *more.split(), *data)
+    flags = "--glimpses 2 --patch 8 --units 64 --what-units 64 --where-units 8 --glimpse-units 64 --validation 0"
+    more = "--preset mnist-6 --first-location centre --batch-size 21 --epochs 60 --decay-epochs 60 --lr 3e-3"
+    data = ("--dataset", "folder", "--data-path", root / "noise", "--out", root / "run", "--workers", 1)
+    process = run_module("ramnp.train", "--backend", "numpy", *flags.split(), *more.split(), *data)
     assert (process.returncode, process.stderr) == (0, "")
     assert "training error 0.00 %" in process.stdout
     return root
