@@ -22,6 +22,7 @@ from ramnp.gradcheck.student.find import load_module
 
 def main(path: str, only: str, seed: str, output: str, skip: str = "") -> None:
     """Check a file and write what is found."""
+    sys.dont_write_bytecode = True  # nothing is left beside the file, and an older version of it is not taken
     sys.setrecursionlimit(2000)
     np.seterr(all="ignore")
     done = set(filter(None, skip.split(",")))
