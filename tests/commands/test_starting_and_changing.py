@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from running import SMALL, assert_fails, metrics
+from running import FIGURES, SMALL, assert_fails, metrics
 
 from ramnp import cli, evaluate, train
 from ramnp.pictures import curves, glimpses
 from ramnp.training import checkpoint
+from ramnp.training.measure import Answers
 
 CHANGED = "changed_when_resumed"
 
@@ -50,6 +51,8 @@ def run(command, photos, tmp_path):
 
     def call(name, *arguments, expect=0):
         own = ("--dataset", "folder", "--data-path", photos, "--validation", 8, "--batch-size", 16, "--workers", 1)
+        if "--init" not in arguments:
+            own += ("--preset", "mnist-6")
         code, out, err = command(train.main, "--backend", "numpy", "--out", tmp_path / name, *arguments, *own)
         assert (code, err if expect == 0 else "") == (expect, "")
         return (tmp_path / name, out) if expect == 0 else (code, out, err)
@@ -182,9 +185,10 @@ def test_evaluate_on_another_size(command, monkeypatch):
 
     def measure(model, source, rollouts):
         seen.append((model.image_shape, next(source.batches(3)).canvas.image_shape))
-        return {"averaged": 1.0}
+        right = np.zeros(1, dtype=np.int64)
+        return Answers(dict.fromkeys(FIGURES, right), right, 0.0, model.classes)
 
-    monkeypatch.setattr(evaluate, "evaluate", measure)
+    monkeypatch.setattr(evaluate, "answers", measure)
     code, out, _ = command(evaluate.main, "translated60-8", "--backend", "numpy", "--size", 40, "--json")
     assert (code, json.loads(out)["size"]) == (0, 40)
     assert seen == [((40, 40, 1), (40, 40, 1))]
