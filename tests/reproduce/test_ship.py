@@ -208,7 +208,7 @@ def test_the_command_ships(command, finished, monkeypatch):
     code, out, err = command("--ship", "mnist-2")
     assert (code, err) == (0, "")
     assert "mnist-2.npz" in out
-    for arguments in (("--ship", "mnist-3"), ("--ship", "mnist-2", "--seeds", "0,1")):
+    for arguments in (("--ship", "mnist-1"), ("--ship", "mnist-2", "--seeds", "0,1")):
         code, _, err = command(*arguments)
         assert code == 2
         assert err.count("\n") == 1

@@ -340,12 +340,12 @@ def test_the_one_in_the_repository_is_that_of_the_results_beside_it(tmp_path):
 
 
 def test_the_command_writes_it(write, tmp_path, monkeypatch, capsys):
-    write("mnist-6")
+    write("mnist-7")
     monkeypatch.chdir(tmp_path)
     code, out, _ = in_process(capsys, main, "--report")
     assert code == 0
     assert (tmp_path / "docs/results.md").exists()
-    assert "policy-mnist-6.png" in out
+    assert "policy-mnist-7.png" in out
 
 
 def test_result_files_have_a_field_a_line(write):
