@@ -130,8 +130,8 @@ def test_a_preset_a_configuration_and_changes(images, labels):
     assert given.config.decay_epochs == 1
     with pytest.raises(UsageError, match="glimpse_count"):
         ramnp.fit(images, labels, glimpse_count=3)
-    with pytest.raises(UsageError, match="mnist-7"):
-        ramnp.fit(images, labels, preset="mnist-7")
+    with pytest.raises(UsageError, match="mnist-9"):
+        ramnp.fit(images, labels, preset="mnist-9")
 
 
 def test_few_images_make_a_smaller_batch(images, labels):

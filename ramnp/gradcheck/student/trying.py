@@ -181,7 +181,10 @@ def forwards(
 
 def of_module(function: Any, name: str) -> list[Spec]:
     """An array, or a list of arrays, that stands in the function's file under this name."""
-    held = getattr(function, "__globals__", {}).get(name)
+    module = getattr(function, "__globals__", {})
+    if module.get("__name__") == "__main__":  # a notebook, whose variables are whatever its last cell left in them
+        return []
+    held = module.get(name)
     parts = held if isinstance(held, list | tuple) else [held]
     return [Spec("given", "", held)] if parts and all(is_number_array(part) for part in parts) else []
 
