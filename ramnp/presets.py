@@ -79,7 +79,7 @@ ROWS: dict[str, Row] = {
     "mnist-5": Row("MNIST", {"glimpses": 5, **_BRIEF}, None, 1.34, None, 1.34, 1.34, 0.5),
     "mnist-6": Row("MNIST", _LONGER, 1.29, 1.12, 0.67, 0.67, 0.90, 0.55),
     "mnist-7": Row("MNIST", {"glimpses": 7, **_BRIEF}, None, 1.07, None, 0.80, 1.07, 0.43),
-    # What `make train` trains: two minutes on two cores.
+    # What `make train` trains.
     "mnist-6-short": Row("MNIST", {**_BRIEF, "epochs": 30, "decay_epochs": 30}),
     # Trained on all 60,000 digits; none are held out to choose an epoch, so the last epoch is evaluated.
     "mnist-6-all": Row("MNIST", {**_LONGER, "validation": 0}, 1.29, 1.12, 0.67, 0.67),
