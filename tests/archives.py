@@ -112,7 +112,7 @@ def little_memory(limit=8 << 20):
 
 
 def forbid(monkeypatch, name):
-    """Files of a name may not be read. Whoever runs the tests may be allowed everything, so permissions do not do."""
+    """Files of a name may not be read. Permissions would not stop a test that runs as root."""
     right = files.open_regular
 
     def refuse(path):

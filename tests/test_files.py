@@ -43,7 +43,7 @@ KINDS = {
 
 @pytest.fixture
 def in_time():
-    """Whoever hangs is interrupted."""
+    """A test that hangs is interrupted."""
 
     def stop(number, frame):
         raise TimeoutError("it hangs")

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from benchmarks.gpu.speed import COMPILE, EAGER, GRAPH, ONE_BY_ONE, OURS, TOGETHER
 from benchmarks.section import COLOURS, MARKERS, WIDTH, Section, label, table
 from benchmarks.step import curve, presets_in, throughput
+from ramnp.training.measure import FIGURES
 
 NOT_RUN = (
     "Not run: no record of `python -m benchmarks.gpu --out FILE.json` on a GPU is among the files of this document."
 )
 CONTESTANTS = (OURS, EAGER, GRAPH, COMPILE)
-FIGURES = ("deterministic", "stochastic", "averaged")
 
 
 def text(result: dict[str, Any]) -> str:

@@ -26,13 +26,12 @@ from ramnp.network.heads import ActionNetwork
 from ramnp.network.layers import (
     RELU_GAIN,
     Linear,
-    cross_entropy_backward,
     log_softmax,
     relu,
     relu_backward,
 )
 from ramnp.network.parameters import Parameters, Part
-from ramnp.network.reinforce import LearningRule, answer_loss, rewards, weighed
+from ramnp.network.reinforce import LearningRule, answer_loss, answer_loss_backward, rewards
 from ramnp.network.sensor import Canvas, standardize
 from ramnp.registry import register
 
@@ -163,10 +162,11 @@ class WholeImageModel(Classifier):
 
     def backward(self, outcome: WholeImageOutcome, labels: Array, rule: LearningRule) -> AnswerLoss:
         """Accumulate the gradient of the cross-entropy. Of the rule, only `class_weights` matters."""
-        dlogits = weighed(cross_entropy_backward(outcome.log_p, labels, self.xp), labels, rule)
+        rule = rule._replace(gain=None)  # it answers once
+        dlogits, _ = answer_loss_backward(outcome.log_p, labels, rule, xp=self.xp)
         dh = self.action.backward(dlogits, outcome.hidden[-1])
         self.hidden.backward(dh, (outcome.x, *outcome.hidden), input_gradient=False)
-        terms = {"action": answer_loss(outcome.log_p, labels, rule._replace(gain=None), xp=self.xp)}
+        terms = {"action": answer_loss(outcome.log_p, labels, rule, xp=self.xp)}
         return AnswerLoss(terms, rewards(outcome.log_p, labels).mean())
 
     def describe(self) -> list[str]:

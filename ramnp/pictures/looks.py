@@ -11,13 +11,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ramnp.errors import UsageError
 from ramnp.files import expand, write_atomically
 from ramnp.network.look import Look, Step
-from ramnp.pictures.axes import png, readable, save_figure, show
+from ramnp.pictures.axes import count_along, png, readable, save_figure, show
 
 LIKELIEST = 10  # classes whose probabilities are shown
 
@@ -149,7 +148,7 @@ def _draw_probabilities(axes: Axes, look: Look, steps: int) -> None:
     for row, t in np.argwhere(table >= 0.005):
         p = table[row, t]
         axes.text(t + 1, row, f"{100 * p:.0f}", ha="center", va="center", color="white" if p > 0.5 else "black")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    count_along(axes)
     axes.set_yticks(range(len(shown)), [readable(look.class_names[label]) for label in shown])
     axes.set(xlabel="glimpse", title="probability of the classes (%)")
 

@@ -1,11 +1,12 @@
 """Plots of all results: error by number of glimpses, by task, and by glimpse within a rollout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ramnp.analysis.plots import COLORS
@@ -56,18 +57,37 @@ def error_bar(results: list[dict[str, Any]]) -> tuple[float, float, float]:
     return at, at - min(errors), max(errors) - at
 
 
+def plot_published(axes: Axes, names: list[str], fields: Iterable[str]) -> None:
+    """Plot the published errors of the rows of a task by number of glimpses: `fields` of `Row`."""
+    for field in fields:
+        label, marker, color = PUBLISHED[field]
+        errors = {PRESETS[name].glimpses: getattr(ROWS[name], field) for name in learned(names)}
+        points = [(glimpses, error) for glimpses, error in errors.items() if error is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker, ls=":", lw=0.8, markersize=5, label=label, color=color)
+
+
+def label_glimpses(axes: Axes, title: str) -> None:
+    """Label the axes of errors by number of glimpses."""
+    axes.set(xlabel="glimpses", ylabel="test error (%)", title=title)
+    scale_log(axes)
+    axes.grid(alpha=0.3)
+    count_along(axes)
+
+
+def add_legend(figure: Figure) -> None:
+    """One legend for all panels, below them."""
+    kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(kinds.values(), kinds.keys(), fontsize=8, loc="outside lower center", ncols=len(kinds))
+
+
 def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
     """Plot the error by number of glimpses, one panel per task; return the path, or None if there is no result."""
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     drawn = False
     for axes, (task, names) in zip(figure.subplots(1, len(TASKS)), rows_by_task().items(), strict=True):
-        rows = learned(names)
-        for field, (label, marker, color) in PUBLISHED.items():
-            points = [(PRESETS[name].glimpses, getattr(ROWS[name], field)) for name in rows]
-            points = [point for point in points if point[1] is not None]
-            if points:
-                axes.plot(*zip(*points, strict=True), marker, ls=":", lw=0.8, markersize=5, label=label, color=color)
-        rows = [name for name in rows if name in counted]
+        plot_published(axes, names, PUBLISHED)
+        rows = [name for name in learned(names) if name in counted]
         if rows:
             drawn = True
             at, below, above = zip(*(error_bar(counted[name]) for name in rows), strict=True)
@@ -75,12 +95,8 @@ def plot_by_glimpses(counted: Results, path: Path) -> Path | None:
             deterministic = [median_over_seeds(counted[name], "deterministic") for name in rows]
             axes.errorbar(glimpses, at, yerr=(below, above), capsize=3, **AVERAGED)
             axes.plot(glimpses, deterministic, **ONE)
-        axes.set(xlabel="glimpses", ylabel="test error (%)", title=task)
-        scale_log(axes)
-        axes.grid(alpha=0.3)
-        count_along(axes)
-    kinds = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(kinds.values(), kinds.keys(), fontsize=8, loc="outside lower center", ncols=len(kinds))
+        label_glimpses(axes, task)
+    add_legend(figure)
     return save(figure, path) if drawn else None
 
 
@@ -89,22 +105,14 @@ def plot_curves(curves: Curves, path: Path) -> Path | None:
     if not curves:
         return None
     figure = Figure(figsize=(1 + 4.5 * len(curves), 3.8), layout="constrained")
-    for axes, ((name, epochs), points) in zip(
-        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
-    ):
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, ((name, epochs), points) in zip(panels, curves.items(), strict=True):
         task = ROWS[name].task
-        rows = learned(next(names for each, names in tasks() if each == task))
-        for field in ("paper_a", "paper_b"):
-            label, marker, color = PUBLISHED[field]
-            published = [(PRESETS[row].glimpses, error) for row in rows if (error := getattr(ROWS[row], field))]
-            axes.plot(*zip(*published, strict=True), marker, ls=":", lw=0.8, markersize=5, label=label, color=color)
+        plot_published(axes, dict(tasks())[task], ("paper_a", "paper_b"))
         for kind, style in (("averaged", AVERAGED), ("deterministic", ONE)):
             axes.plot(sorted(points), [median_over_seeds(points[T], kind) for T in sorted(points)], **style)
-        axes.set(xlabel="glimpses", ylabel="test error (%)", title=f"{task}, {epochs} epochs")
-        scale_log(axes)
-        axes.grid(alpha=0.3)
-        count_along(axes)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=4)
+        label_glimpses(axes, f"{task}, {epochs} epochs")
+    add_legend(figure)
     return save(figure, path)
 
 

@@ -15,7 +15,7 @@ A file has one field per line: those of the run's `result.json` (see `ramnp/trai
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
@@ -33,7 +33,6 @@ Results = dict[str, list[dict[str, Any]]]  # the results of each row, sorted by 
 # The results of `--glimpses`: by row and epochs, and then by number of glimpses; one for each seed.
 Curves = dict[tuple[str, int], dict[int, list[dict[str, Any]]]]
 POINTS = "glimpses"  # the folder of these, in that of the results
-FIGURES = ("deterministic", "stochastic", "averaged")  # the three figures of a test error
 
 
 def summarize_redrawn(redrawn: list[dict[str, float]], figure: str) -> str:
@@ -50,6 +49,11 @@ def result_path(folder: Path, name: str, seed: int) -> Path:
 def row_config(name: str, seed: int) -> Config:
     """The configuration of a row with a seed."""
     return dataclasses.replace(PRESETS[name], seed=seed)
+
+
+def point_name(name: str, glimpses: int) -> str:
+    """What the point of a curve is called."""
+    return f"{name}-T{glimpses}"
 
 
 def point_config(name: str, glimpses: int, epochs: int, seed: int) -> Config:
@@ -111,16 +115,6 @@ def check_same(place: Path, values: dict[str, Any], config: Config, limits: tupl
         raise CheckpointError(
             f"{place} does not match preset {config.preset} ({'; '.join(differing)}): move it aside to train again"
         )
-
-
-def check_known(path: Path, name: str) -> None:
-    """Check that the row of a result file still exists.
-
-    Raises:
-        CheckpointError: it does not.
-    """
-    if name not in PRESETS:
-        raise CheckpointError(f"{path} holds {name}, but there is no such row: move it aside")
 
 
 def unpublished(checks: dict[str, str]) -> list[str]:
@@ -207,6 +201,33 @@ def check_analysis(result: dict[str, Any]) -> int:
     return int(steps)
 
 
+def counting(
+    folder: Path, identify: Callable[[dict[str, Any]], tuple[str, Config]], left_out: list[str]
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The result files of a folder that count, and their results. A line on each other file goes to `left_out`.
+
+    Args:
+        identify: the name that a result should have, and the configuration that it should have been trained with.
+
+    Raises:
+        CheckpointError: a file is damaged.
+    """
+    for path in sorted(folder.glob("*.json")):
+        result = read_result(path)
+        preset, seed = result["preset"], result["seed"]
+        try:
+            if preset not in PRESETS:
+                raise CheckpointError(f"{path} holds {preset}, but there is no such row: move it aside")
+            name, config = identify(result)
+            if path != result_path(folder, name, seed):
+                raise CheckpointError(f"{path} holds {name}, seed {seed}: rename it to match")
+            check_same(path, result["config"], config, (result["limit_batches"], None))
+        except CheckpointError as error:
+            left_out.append(str(error))
+        else:
+            yield path, result
+
+
 def read_results(folder: Path) -> tuple[Results, list[str]]:
     """Read all result files of a folder: the results by row, and a line on each file that does not count.
 
@@ -216,17 +237,8 @@ def read_results(folder: Path) -> tuple[Results, list[str]]:
     counted: Results = {}
     left_out: list[str] = []
     glimpses: dict[str, int] = {}
-    for path in sorted(folder.glob("*.json")):
-        result = read_result(path)
+    for path, result in counting(folder, identify_row, left_out):
         name = result["preset"]
-        try:
-            if path != result_path(folder, name, result["seed"]):
-                raise CheckpointError(f"{path} holds {name}, seed {result['seed']}: rename it to match")
-            check_known(path, name)
-            check_same(path, result["config"], row_config(name, result["seed"]), (result["limit_batches"], None))
-        except CheckpointError as error:
-            left_out.append(str(error))
-            continue
         try:
             steps = check_analysis(result)
             if steps != glimpses.setdefault(name, steps):
@@ -246,20 +258,32 @@ def read_points(folder: Path) -> tuple[Curves, list[str]]:
         CheckpointError: a file is damaged.
     """
     curves: Curves = {}
-    left_out = []
-    for path in sorted(folder.glob("*.json")):
-        result = read_result(path)
-        config = Config.from_json(result["config"])
-        name, glimpses, epochs = config.preset, config.glimpses, config.epochs
-        try:
-            check_known(path, name)
-            expected = point_config(name, glimpses, epochs, result["seed"])
-            check_same(path, result["config"], expected, (result["limit_batches"], None))
-        except CheckpointError as error:
-            left_out.append(str(error))
-            continue
-        curves.setdefault((name, epochs), {}).setdefault(glimpses, []).append(result)
+    left_out: list[str] = []
+    for _, result in counting(folder, identify_point, left_out):
+        config = result["config"]
+        points = curves.setdefault((result["preset"], config["epochs"]), {})
+        points.setdefault(config["glimpses"], []).append(result)
     return curves, left_out
+
+
+def identify_row(result: dict[str, Any]) -> tuple[str, Config]:
+    """The name and the configuration that the result of a row should have."""
+    name = result["preset"]
+    return name, row_config(name, result["seed"])
+
+
+def identify_point(result: dict[str, Any]) -> tuple[str, Config]:
+    """The name and the configuration that a point should have, from its glimpses and epochs.
+
+    Raises:
+        CheckpointError: it does not say them.
+    """
+    name, config = result["preset"], result["config"]
+    try:
+        glimpses, epochs = config["glimpses"], config["epochs"]
+        return point_name(name, glimpses), point_config(name, glimpses, epochs, result["seed"])
+    except (KeyError, UsageError) as error:
+        raise CheckpointError(f"a result of {name} has no usable glimpses and epochs: move it aside") from error
 
 
 def tasks() -> list[tuple[str, list[str]]]:

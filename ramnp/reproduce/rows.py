@@ -18,6 +18,7 @@ from ramnp.reproduce.results import (
     check_same,
     describe_verdict,
     point_config,
+    point_name,
     read_result,
     result_path,
     row_config,
@@ -62,7 +63,7 @@ def of_row(name: str, seed: int, out: Path) -> Training:
 def of_point(name: str, glimpses: int, epochs: int, seed: int, out: Path) -> Training:
     """A point of the curve of a row: the row with another number of glimpses, and a training of `epochs`."""
     config = point_config(name, glimpses, epochs, seed)
-    point = f"{name}-T{glimpses}"
+    point = point_name(name, glimpses)
     return Training(point, config, None, result_path(out / POINTS, point, seed), run_folder(point, seed))
 
 

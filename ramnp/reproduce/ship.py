@@ -13,7 +13,6 @@ from ramnp.files import write_atomically
 from ramnp.presets import ROWS
 from ramnp.pretrained import FOLDER
 from ramnp.reproduce.results import (
-    FIGURES,
     check_same,
     describe_data,
     describe_verdict,
@@ -26,7 +25,7 @@ from ramnp.reproduce.results import (
 )
 from ramnp.training import checkpoint
 from ramnp.training.checkpoint import Checkpoint
-from ramnp.training.measure import evaluate, standard_error
+from ramnp.training.measure import FIGURES, evaluate, standard_error
 from ramnp.training.trained import open_trained
 
 TOLERANCE = 0.05  # percentage points by which rounding may move a figure

@@ -15,7 +15,6 @@ from ramnp.files import write_atomically
 from ramnp.presets import PRESETS, ROWS, glimpses_and_sensor, number
 from ramnp.reproduce.plots import CAPTIONS, plot_by_glimpses, plot_by_task, plot_curves, plot_within_rollouts
 from ramnp.reproduce.results import (
-    FIGURES,
     POINTS,
     Curves,
     Results,
@@ -31,6 +30,7 @@ from ramnp.reproduce.results import (
     tasks,
     unpublished,
 )
+from ramnp.training.measure import FIGURES
 
 LOG = "results_log.md"  # beside the report; written by hand
 

@@ -105,7 +105,7 @@ class Run:
         """Make the folder and save the untrained model, so that the run can be resumed from the very start.
 
         Args:
-            init: trained weights to start from, as far as they fit (`transfer`).
+            init: trained weights to start from; those that fit are taken (`transfer`).
             numbered: if the folder exists, make the next free one: its name followed by -2, -3, ...
 
         Raises:
@@ -284,8 +284,9 @@ class Run:
 
     def snapshot(self) -> checkpoint.Checkpoint:
         """All that is needed to resume the run after its last finished epoch."""
-        snapshot = self.trainer.checkpoint(self.epoch, self.best, self.seconds, self.class_names)
-        return dataclasses.replace(snapshot, data=self.record if self.from_start else None)
+        snapshot = self.trainer.checkpoint(self.epoch, self.best, self.seconds)
+        known = self.record if self.from_start else None
+        return dataclasses.replace(snapshot, class_names=self.class_names, data=known)
 
     @property
     def best_epoch(self) -> int:

@@ -197,9 +197,7 @@ class Trainer:
         healthy = self.xp.isfinite(self.totals).all() & self.xp.isfinite(self.model.parameters.values).all()
         return bool(self.backend.to_host(healthy))
 
-    def checkpoint(
-        self, epoch: int, best: dict[str, Any] | None, seconds: float, class_names: tuple[str, ...] | None = None
-    ) -> Checkpoint:
+    def checkpoint(self, epoch: int, best: dict[str, Any] | None, seconds: float) -> Checkpoint:
         """All that is needed to resume from here. On NumPy these are views: save them before the next step."""
         host = self.backend.to_host
         return Checkpoint(
@@ -211,7 +209,6 @@ class Trainer:
             seconds=seconds,
             parameters={name: host(self.model.parameters[name]) for name in self.model.parameters},
             optimizer={name: host(getattr(self.optimizer, name)) for name in self.optimizer.state},
-            class_names=class_names,
         )
 
     def restore(self, saved: Checkpoint) -> None:

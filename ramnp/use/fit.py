@@ -81,7 +81,7 @@ def fit(
         path in it: "epoch", "lr", "loss/action", "reward", "validation_error/averaged", ...
 
     Raises:
-        DataError: images or labels are not of such a shape, type or range.
+        DataError: images or labels have another shape, type or range.
         UsageError: a field is unknown, or values do not fit together.
         CheckpointError: `init` is missing or damaged, or nothing of it fits.
         DivergenceError: a loss or gradient became infinite or NaN.
@@ -184,7 +184,7 @@ def as_split(images: npt.ArrayLike, labels: npt.ArrayLike, names: tuple[str, ...
     """Images and labels, checked, the labels as integers.
 
     Raises:
-        DataError: the images are not of such a shape, type or range.
+        DataError: the images have another shape, type or range.
         UsageError: the labels are not one for each image, or not among the classes.
     """
     pixels, given = check_images(np.asarray(images), what), np.asarray(labels)

@@ -26,7 +26,8 @@ from benchmarks.timing import Plan, Unavailable, child
 from ramnp.backend import NUMPY, Backend
 from ramnp.errors import UsageError
 from ramnp.pretrained import FOLDER, pretrained_names
-from ramnp.reproduce.results import FIGURES, read_result
+from ramnp.reproduce.results import read_result
+from ramnp.training.measure import FIGURES
 
 IN_ORDER = [
     *("versions", "tests", "gradcheck", "agreement", "training", "shipped"),

@@ -275,7 +275,7 @@ def test_names_of_files_do_not_matter(command, photos, own):
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_a_class_that_is_renamed_is_refused(command, photos, own, allow):
-    """It used to flip the labels, since the names were sorted anew."""
+    """It used to flip the labels, since the new names were sorted in another order."""
     run, _ = own(photos)
     (photos / "__background__").rename(photos / "zebra")
     flags = ["--allow-changed-data"] if allow else []

@@ -17,7 +17,7 @@ CONFIG = DataConfig(dataset="folder", data_path="mine", validation=1)
 
 
 def images(counts, seed=0, side=4):
-    """Noise, so many images of each class, with their digests."""
+    """Noise: `counts` images of each class, with their digests."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (sum(counts), side, side, 1), np.uint8)
     return Split(pixels, np.repeat(np.arange(len(counts)), counts), digests(pixels))

@@ -135,7 +135,7 @@ def kill_one(place: Path, folder: Path, workers: int, at: int | None, after: flo
     except subprocess.TimeoutExpired:
         process.send_signal(stop)
         _, err = process.communicate(timeout=120)
-        # A process that has not yet begun to listen ends as the system has it.
+        # A process that does not listen yet is ended by the system.
         if stop != signal.SIGKILL and process.returncode not in (128 + stop, -stop, 0):
             return f"ended with {process.returncode}: {err}"
         if "Traceback" in err and str(REPOSITORY / "ramnp") in err:  # before ramnp is found, Python has its own

@@ -294,7 +294,7 @@ def damage_text(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def damage_members(content: bytes, rng: np.random.Generator) -> bytes:
-    """Damage inside of a zip archive, which is then packed anew: its checksums are right."""
+    """Damage inside a zip archive, which is then packed again, so that its checksums are right."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = str(rng.choice(sorted(members)))

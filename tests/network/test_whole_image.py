@@ -8,7 +8,7 @@ from checking import failures, wrong_gradients
 
 from ramnp.config import ModelConfig
 from ramnp.errors import UsageError
-from ramnp.network import build
+from ramnp.network import build, reinforce
 from ramnp.network import whole_image as baselines
 from ramnp.network.layers import cross_entropy
 from ramnp.network.model import RecurrentAttentionModel
@@ -103,8 +103,8 @@ def test_a_missing_relu_mask_is_caught(rng, monkeypatch, cls):
 
 @both
 def test_a_sum_for_a_mean_is_caught(rng, monkeypatch, cls):
-    right = baselines.cross_entropy_backward
-    monkeypatch.setattr(baselines, "cross_entropy_backward", lambda *args: 3 * right(*args))
+    right = reinforce.cross_entropy_backward
+    monkeypatch.setattr(reinforce, "cross_entropy_backward", lambda *args: 3 * right(*args))
     wrong = failures(*claimed(model(rng, cls), rng.random((3, *SHAPE)), rng.integers(0, 4, 3)))
     assert "action.W" in wrong
 

@@ -1,4 +1,4 @@
-"""Reproducing the tables: rows are trained as their presets say, gone on with, skipped, and never mixed."""
+"""Reproducing the tables: rows are trained as their presets say, resumed, skipped, and never mixed."""
 
 import dataclasses
 import json

@@ -14,9 +14,10 @@ from ramnp import evaluate, pretrained
 from ramnp.backend import NUMPY
 from ramnp.errors import CheckpointError, RamnpError
 from ramnp.reproduce import ship as shipping
-from ramnp.reproduce.results import FIGURES, read_result, result_path
+from ramnp.reproduce.results import read_result, result_path
 from ramnp.reproduce.ship import ship
 from ramnp.training import checkpoint
+from ramnp.training.measure import FIGURES
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 pytestmark = pytest.mark.usefixtures("fast")

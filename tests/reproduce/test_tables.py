@@ -17,8 +17,9 @@ from ramnp.files import write_atomically
 from ramnp.presets import PRESETS, ROWS
 from ramnp.reproduce import plots
 from ramnp.reproduce.__main__ import main
-from ramnp.reproduce.results import FIGURES, POINTS, read_results, result_path, write_result
+from ramnp.reproduce.results import POINTS, read_results, result_path, write_result
 from ramnp.reproduce.tables import LOG, write_report
+from ramnp.training.measure import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = sum(row.floor is not None or row.control is not None for row in ROWS.values())

@@ -39,7 +39,7 @@ def test_it_chooses_something_for_all_images(shape, images, classes, mean, std):
 
 
 def test_it_chooses_what_is_known_to_work():
-    """Sensors and learning rules as those of the tables' presets for images of such a size."""
+    """Sensors and learning rules as those of the tables' presets for images of that size."""
     cifar = photos((32, 32, 3), 45_000, 10, 0.473, 0.251)
     assert (cifar.patch, cifar.scales, cifar.glimpses) == (8, 3, 4)
     assert {name: getattr(cifar, name) for name in changes(PRESETS["cifar10-4-conv"])} == {
