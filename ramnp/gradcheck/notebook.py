@@ -144,9 +144,7 @@ def check_output(
     require(complaint is None, str(complaint))
     value = np.asarray(value, dtype=np.float64)
     if not np.abs(value - expected).max(initial=0) <= tolerance * (np.abs(expected).max(initial=0) or 1.0):
-        known = (
-            text for text, wrong in (mistakes or {}).items() if close(value, np.asarray(wrong, dtype=np.float64), 1e-4)
-        )
+        known = (text for text, wrong in (mistakes or {}).items() if close(value, wrong, 1e-4))
         raise CheckFailedError(f"{name}: {next(known, None) or first_wrong(value, expected)}")
     print(f"{name}: right")
 
